@@ -1,0 +1,228 @@
+//! Queries to device-mapper through its control node. The block device itself is never opened.
+#![allow(unsafe_code)]
+
+pub mod abi;
+pub mod reply;
+pub mod sysfs;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::mem::{offset_of, size_of};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use crate::devno::Devno;
+use crate::error::{Error, Result};
+use crate::name::{DmName, DmUuid};
+use abi::*;
+use reply::Reply;
+
+/// A device as one query tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its number: constant while it lives.
+    pub devno: Devno,
+    /// Its name: may change at any time.
+    pub name: DmName,
+    /// Its UUID: constant, optional.
+    pub uuid: Option<DmUuid>,
+    /// Whether it is suspended now.
+    pub suspended: bool,
+    /// What only the control node tells, and so only root learns.
+    pub details: Option<Details>,
+}
+
+/// The part of a device's state that sysfs does not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Details {
+    /// A table is live: the device can be used.
+    pub live_table: bool,
+    /// A table is loaded and waits for a resume.
+    pub inactive_table: bool,
+    /// Writes are refused.
+    pub read_only: bool,
+    /// It will be removed when its last opener closes it.
+    pub deferred_remove: bool,
+    /// Suspended by the kernel itself, for another target's sake.
+    pub internal_suspend: bool,
+    /// How often it is open.
+    pub open_count: i32,
+    /// The number of its last event.
+    pub event_number: u32,
+}
+
+/// One range of a device's live table. Sectors are of 512 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// First sector.
+    pub start: u64,
+    /// Number of sectors.
+    pub length: u64,
+    /// The target's type: `linear`, `crypt`, `thin-pool`, …
+    pub kind: Vec<u8>,
+    /// Its status line; may be empty, never holds a key.
+    pub status: Vec<u8>,
+}
+
+/// One device of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number.
+    pub devno: Devno,
+    /// Its name.
+    pub name: DmName,
+    /// The number of its last event, where the kernel's interface is at least 4.37.
+    pub event_number: Option<u32>,
+    /// Its UUID, where it has one and the kernel's interface is at least 4.45.
+    pub uuid: Option<DmUuid>,
+}
+
+/// Any of a device's three identities.
+#[derive(Debug, Clone, Copy)]
+pub enum Selector<'a> {
+    /// By number.
+    Devno(Devno),
+    /// By name, as the kernel holds it.
+    Name(&'a DmName),
+    /// By UUID, as the kernel holds it.
+    Uuid(&'a DmUuid),
+}
+
+impl Selector<'_> {
+    fn text(&self) -> Vec<u8> {
+        match self {
+            Selector::Devno(devno) => devno.to_string().into_bytes(),
+            Selector::Name(name) => name.as_bytes().to_vec(),
+            Selector::Uuid(uuid) => uuid.as_bytes().to_vec(),
+        }
+    }
+}
+
+/// A reply larger than this is not believed (bytes).
+const REPLY_MAX: usize = 256 << 20;
+
+/// The open control node.
+#[derive(Debug)]
+pub struct Control(File);
+
+impl Control {
+    /// Opens `DEV/mapper/control`; makes the node first where it is missing and the caller may.
+    pub fn open(dev: &Path, proc: &Path) -> Result<Self> {
+        let path = dev.join("mapper/control");
+        let open = || OpenOptions::new().read(true).write(true).open(&path);
+        let opened = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_control_node(&path, proc)?;
+                open()
+            }
+            other => other,
+        };
+        opened.map(Control).map_err(|error| {
+            let failed = Error::io("open", path.as_os_str().as_encoded_bytes(), &error);
+            match error.raw_os_error() {
+                Some(libc::ENODEV | libc::ENXIO) => failed.advise("is device-mapper in the kernel? try `modprobe dm-mod`"),
+                _ => failed,
+            }
+        })
+    }
+
+    /// Name, UUID, number and state of a device, in one ioctl.
+    pub fn device(&self, selector: Selector<'_>) -> Result<Device> {
+        let mut buffer = [0; size_of::<dm_ioctl>()];
+        self.ask(DM_DEV_STATUS_CMD, selector, 0, &mut buffer)?;
+        Reply::new(&buffer)?.device()
+    }
+
+    /// The live table's targets with their status lines; nothing is flushed for it.
+    pub fn targets(&self, devno: Devno) -> Result<Vec<Target>> {
+        self.ask_growing(DM_TABLE_STATUS_CMD, Some(Selector::Devno(devno)), |reply| reply.targets())
+    }
+
+    /// The devices that the live table uses: none, one or many.
+    pub fn dependencies(&self, devno: Devno) -> Result<Vec<Devno>> {
+        self.ask_growing(DM_TABLE_DEPS_CMD, Some(Selector::Devno(devno)), |reply| reply.dependencies())
+    }
+
+    /// All devices, in one ioctl.
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        self.ask_growing(DM_LIST_DEVICES_CMD, None, |reply| reply.list())
+    }
+
+    /// Asks with ever larger buffers until the reply fits.
+    fn ask_growing<T>(&self, command: u8, selector: Option<Selector<'_>>, read: impl Fn(Reply<'_>) -> Result<T>) -> Result<T> {
+        let mut size = 16 << 10;
+        while size <= REPLY_MAX {
+            let mut buffer = vec![0; size];
+            match selector {
+                Some(selector) => self.ask(command, selector, DM_NOFLUSH_FLAG, &mut buffer)?,
+                None => self.call(command, 0, &mut buffer).map_err(|e| Error::os("list", "devices", e))?,
+            }
+            let reply = Reply::new(&buffer)?;
+            if !reply.is_truncated()? {
+                return read(reply);
+            }
+            size *= 4;
+        }
+        Err(Error::malformed("device-mapper", "reply", "larger than 256 MiB"))
+    }
+
+    fn ask(&self, command: u8, selector: Selector<'_>, flags: u32, buffer: &mut [u8]) -> Result<()> {
+        match selector {
+            Selector::Devno(devno) => put(buffer, offset_of!(dm_ioctl, dev), &devno.to_kernel().to_ne_bytes()),
+            Selector::Name(name) => put(buffer, offset_of!(dm_ioctl, name), name.as_bytes()),
+            Selector::Uuid(uuid) => put(buffer, offset_of!(dm_ioctl, uuid), uuid.as_bytes()),
+        }
+        self.call(command, flags, buffer).map_err(|errno| match errno {
+            Errno::ENXIO => Error::not_found("query", selector.text()),
+            other => Error::os("query", selector.text(), other),
+        })
+    }
+
+    fn call(&self, command: u8, flags: u32, buffer: &mut [u8]) -> nix::Result<()> {
+        let size = u32::try_from(buffer.len()).map_err(|_| Errno::EINVAL)?;
+        put(buffer, offset_of!(dm_ioctl, version), &DM_VERSION_MAJOR.to_ne_bytes());
+        put(buffer, offset_of!(dm_ioctl, data_size), &size.to_ne_bytes());
+        put(buffer, offset_of!(dm_ioctl, data_start), &(size_of::<dm_ioctl>() as u32).to_ne_bytes());
+        put(buffer, offset_of!(dm_ioctl, flags), &(flags | DM_SKIP_BDGET_FLAG).to_ne_bytes());
+        let request = nix::request_code_readwrite!(DM_IOCTL, command, size_of::<dm_ioctl>());
+        loop {
+            // SAFETY: `#define DM_…  _IOWR(0xfd, …, struct dm_ioctl)`: the kernel reads the head and then reads and
+            // writes at most `data_size` bytes from the pointer, which is this buffer's own length.
+            match Errno::result(unsafe { libc::ioctl(self.0.as_raw_fd(), request, buffer.as_mut_ptr()) }) {
+                Err(Errno::EINTR) => {}
+                other => return other.map(drop),
+            }
+        }
+    }
+}
+
+/// Writes `bytes` at `offset` of a request whose buffer is never shorter than `dm_ioctl`.
+fn put(buffer: &mut [u8], offset: usize, bytes: &[u8]) {
+    if let Some(place) = buffer.get_mut(offset..offset + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
+
+/// Makes the control node from the misc device number that /proc/misc shows.
+fn make_control_node(path: &Path, proc: &Path) -> Result<()> {
+    let misc = proc.join("misc");
+    let table = std::fs::read_to_string(&misc).map_err(|e| Error::io("read", misc.as_os_str().as_encoded_bytes(), &e))?;
+    let number = table.lines().filter_map(|line| line.trim().split_once(' ')).find(|(_, name)| *name == "device-mapper");
+    let minor = number.and_then(|(minor, _)| minor.parse().ok()).ok_or_else(|| {
+        Error::os("open", path.as_os_str().as_encoded_bytes(), Errno::ENOENT)
+            .advise("device-mapper is not in this kernel: try `modprobe dm-mod`")
+    })?;
+    let failed = |e: io::Error| Error::io("create", path.as_os_str().as_encoded_bytes(), &e);
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    const MISC_MAJOR: u64 = 10;
+    match mknod(path, SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), makedev(MISC_MAJOR, minor)) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(failed(errno.into())),
+    }
+}

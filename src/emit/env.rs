@@ -1,0 +1,42 @@
+//! Properties as `KEY='value'` lines, the form that udev's IMPORT{program} and a shell both read.
+
+use std::io::{self, Write};
+
+use super::printable;
+
+/// Lines collected to be written at once: udev must not import half of a decision.
+#[derive(Debug, Default)]
+pub struct Properties(String);
+
+impl Properties {
+    /// Adds one property. The value is escaped so that it stays within its line and its quotes.
+    pub fn push(&mut self, key: &str, value: impl AsRef<[u8]>) {
+        self.0.push_str(key);
+        self.0.push_str("='");
+        self.0.push_str(&printable(value.as_ref()));
+        self.0.push_str("'\n");
+    }
+
+    /// The lines.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Writes all lines in one call.
+    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(self.0.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_leave_its_line_or_its_quotes() {
+        let mut properties = Properties::default();
+        properties.push("DM_NAME", b"a'\nPATH='/evil\r\0");
+        properties.push("DM_LV_LAYER", "");
+        assert_eq!(properties.as_str(), "DM_NAME='a\\x27\\x0aPATH=\\x27/evil\\x0d\\x00'\nDM_LV_LAYER=''\n");
+    }
+}

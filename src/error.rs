@@ -1,0 +1,107 @@
+//! One error type, one line: `operation object: cause`, with the value that was wrong and, where known, what to do.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use nix::errno::Errno;
+
+use crate::emit::printable;
+
+/// Result of every fallible operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why an operation failed; decides the exit status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The caller's words cannot be understood: status 2.
+    Usage(String),
+    /// There is no such device: status 3.
+    NotFound,
+    /// The caller may not: status 4.
+    Denied,
+    /// Any other error of the system: status 1.
+    Os(Errno),
+    /// A reply or a record that is not what its source documents: status 1.
+    Malformed(String),
+}
+
+/// A failed operation, the object it was about, the cause, and advice where there is any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    operation: &'static str,
+    object: String,
+    cause: Cause,
+    advice: Option<&'static str>,
+}
+
+impl Error {
+    /// An error of the operating system; `object` is escaped for a terminal.
+    pub fn os(operation: &'static str, object: impl AsRef<[u8]>, errno: Errno) -> Self {
+        let cause = match errno {
+            Errno::EACCES | Errno::EPERM => Cause::Denied,
+            other => Cause::Os(other),
+        };
+        Self::new(operation, object, cause)
+    }
+
+    /// An error of the standard library's input and output.
+    pub fn io(operation: &'static str, object: impl AsRef<[u8]>, error: &std::io::Error) -> Self {
+        Self::os(operation, object, error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    }
+
+    /// Words of the caller that cannot be understood.
+    pub fn usage(operation: &'static str, object: impl AsRef<[u8]>, cause: impl Into<String>) -> Self {
+        Self::new(operation, object, Cause::Usage(cause.into()))
+    }
+
+    /// A device that is not there.
+    pub fn not_found(operation: &'static str, object: impl AsRef<[u8]>) -> Self {
+        Self::new(operation, object, Cause::NotFound)
+    }
+
+    /// Bytes that break their format.
+    pub fn malformed(operation: &'static str, object: impl AsRef<[u8]>, cause: impl Into<String>) -> Self {
+        Self::new(operation, object, Cause::Malformed(cause.into()))
+    }
+
+    fn new(operation: &'static str, object: impl AsRef<[u8]>, cause: Cause) -> Self {
+        Self { operation, object: printable(object.as_ref()), cause, advice: None }
+    }
+
+    /// The same error with what the reader can do about it.
+    #[must_use]
+    pub fn advise(mut self, advice: &'static str) -> Self {
+        self.advice = Some(advice);
+        self
+    }
+
+    /// Why it failed.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// The documented exit status: dmhelper(8), EXIT STATUS.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.cause {
+            Cause::Os(_) | Cause::Malformed(_) => 1,
+            Cause::Usage(_) => 2,
+            Cause::NotFound => 3,
+            Cause::Denied => 4,
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: ", self.operation, self.object)?;
+        match &self.cause {
+            Cause::Usage(text) | Cause::Malformed(text) => f.write_str(text)?,
+            Cause::NotFound => f.write_str("no such device-mapper device")?,
+            Cause::Denied => f.write_str("permission denied")?,
+            Cause::Os(errno) => write!(f, "{}", errno.desc())?,
+        }
+        self.advice.map_or(Ok(()), |advice| write!(f, "; {advice}"))
+    }
+}
+
+impl std::error::Error for Error {}

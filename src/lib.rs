@@ -1,0 +1,28 @@
+//! `dmhelper`: stable names, links and synchronisation for Linux device-mapper devices.
+//!
+//! Data flows one way; the modules stand in the order of the flow and import only what stands before them, or the
+//! foundations [`error`] and [`log`]:
+//!
+//! ```text
+//! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
+//! DM_COOKIE → Cookie → semaphore                                    (synchronisation)
+//! ```
+//!
+//! - [`devno`], [`name`]: the three identities of a device. Pure.
+//! - [`dm`]: queries: the control node's ioctl, and sysfs for those who may not use it.
+//! - [`cookie`]: libdevmapper's cookies: the value and its flags (pure), the semaphore behind it.
+//! - [`decision`]: what an event means: the decision table. Pure.
+//! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
+//! - [`cli`]: arguments and wiring of the subcommands.
+//!
+//! `unsafe` is confined to [`dm`] (one ioctl) and [`cookie::sem`] (System V semaphores).
+
+pub mod cli;
+pub mod cookie;
+pub mod decision;
+pub mod devno;
+pub mod dm;
+pub mod emit;
+pub mod error;
+pub mod log;
+pub mod name;

@@ -1,0 +1,59 @@
+# dmhelper: build, test and install. `make help` lists the targets.
+
+PREFIX       ?= /usr/local
+SBINDIR      ?= $(PREFIX)/sbin
+MANDIR       ?= $(PREFIX)/share/man
+DOCDIR       ?= $(PREFIX)/share/doc/dmhelper
+# udev reads rules from /usr/lib, /usr/local/lib (from 253 on), /run and /etc alone, so a prefix does not move them.
+UDEVRULESDIR ?= /usr/lib/udev/rules.d
+# upstream: 10-dm, 11-dm-lvm, 13-dm-disk, 95-dm-notify (lvm2's own names).
+# debian:   55-dm, 56-lvm, 60-persistent-storage-dm, 95-dm-notify (Debian and its children).
+RULES_LAYOUT ?= upstream
+DESTDIR      ?=
+CARGO        ?= cargo
+
+RULES_upstream := 10-dm:10-dm 11-dm-lvm:11-dm-lvm 13-dm-disk:13-dm-disk 95-dm-notify:95-dm-notify
+RULES_debian   := 10-dm:55-dm 11-dm-lvm:56-lvm 13-dm-disk:60-persistent-storage-dm 95-dm-notify:95-dm-notify
+RULES          := $(RULES_$(RULES_LAYOUT))
+
+# The target triple that .cargo/config.toml's "host-tuple" stands for.
+TRIPLE  = $(shell rustc --print host-tuple)
+BINARY  = target/$(TRIPLE)/release/dmhelper
+
+.PHONY: help build test check demo bench install uninstall setup clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## the static binary, under target/
+	$(CARGO) build --release --locked
+	@echo "built $(BINARY)"
+
+setup: ## install what building and testing need (Debian packages), saying so
+	@tests/setup
+
+test: setup ## everything: unit tests, lints, and the rig on a real kernel
+	$(CARGO) test --locked
+
+check: ## formatting and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+demo: setup ## a LUKS volume on an LVM volume appears, on a real kernel in User-Mode Linux
+	$(CARGO) test --locked --test rig -- --demo
+
+clean: ## remove everything that was built
+	$(CARGO) clean
+
+install: build ## binary, rules, man page; see README.md for DESTDIR, PREFIX and RULES_LAYOUT
+	$(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
+	$(foreach rule,$(RULES),sed 's|@DMHELPER@|$(SBINDIR)/dmhelper|g' rules/$(firstword $(subst :, ,$(rule))).rules.in \
+		| install -D -m 0644 /dev/stdin $(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules &&) true
+	install -D -m 0644 man/dmhelper.8 $(DESTDIR)$(MANDIR)/man8/dmhelper.8
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
+
+uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYOUT)
+	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper.8
+	rm -f $(foreach rule,$(RULES),$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules)
+	rm -rf $(DESTDIR)$(DOCDIR)

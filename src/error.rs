@@ -80,6 +80,11 @@ impl Error {
         &self.cause
     }
 
+    /// Whether the reader of our output has gone away: nothing to complain about.
+    pub fn is_closed_pipe(&self) -> bool {
+        self.cause == Cause::Os(Errno::EPIPE)
+    }
+
     /// The documented exit status: dmhelper(8), EXIT STATUS.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.cause {

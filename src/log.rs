@@ -18,9 +18,9 @@ pub fn start() {
     }
 }
 
-/// One line, safe for a terminal.
+/// One line, safe for a terminal, to be written at once.
 fn line(record: &Record<'_>) -> String {
-    format!("dmhelper: {}", printable(record.args().to_string().as_bytes()))
+    format!("dmhelper: {}\n", printable(record.args().to_string().as_bytes()))
 }
 
 struct Stderr;
@@ -32,7 +32,7 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         // Nobody is left to tell when stderr is closed.
-        let _ = writeln!(io::stderr(), "{}", line(record));
+        let _ = io::stderr().write_all(line(record).as_bytes());
     }
 
     fn flush(&self) {}
@@ -48,7 +48,7 @@ impl Log for System {
     fn log(&self, record: &Record<'_>) {
         let text = printable(record.args().to_string().as_bytes());
         if to_syslog(record.level(), &text).is_none() && to_kmsg(record.level(), &text).is_err() {
-            let _ = writeln!(io::stderr(), "{}", line(record));
+            let _ = io::stderr().write_all(line(record).as_bytes());
         }
     }
 

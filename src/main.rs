@@ -1,17 +1,15 @@
-//! The `dmhelper` program: parse, run, exit.
+//! The `dmhelper` program: run, report, exit.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = match dmhelper::cli::parse(std::env::args_os()) {
-        Ok(arguments) => arguments,
-        Err(exit) => return exit,
-    };
     dmhelper::log::start();
-    match dmhelper::cli::run(arguments) {
+    match dmhelper::cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::error!("{error}");
+            if !error.is_closed_pipe() {
+                log::error!("{error}");
+            }
             error.exit_code()
         }
     }

@@ -4,16 +4,14 @@ mod cookie;
 mod udev;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use argh::FromArgs;
 
-use crate::emit::printable;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Name, show and synchronise device-mapper devices (LVM, LUKS, multipath, …).
 #[derive(FromArgs, Debug)]
-pub struct Arguments {
+struct Arguments {
     #[argh(subcommand)]
     command: Command,
 }
@@ -31,8 +29,9 @@ enum Command {
 #[argh(subcommand, name = "version")]
 struct Version {}
 
-/// Runs a parsed command.
-pub fn run(arguments: Arguments) -> Result<()> {
+/// Parses the command line and runs its command.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<()> {
+    let Some(arguments) = parse(words)? else { return Ok(()) };
     match arguments.command {
         Command::Udev(command) => command.run(),
         Command::Cookie(command) => command.run(),
@@ -40,37 +39,35 @@ pub fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
-/// Parses the command line; help goes to stdout, a mistake to stderr with status 2.
-pub fn parse(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Arguments, ExitCode> {
-    let mut words = words.into_iter();
-    let _program = words.next();
-    let mut text = Vec::new();
-    for word in words {
-        match word.into_string() {
-            Ok(word) => text.push(word),
-            Err(word) => return Err(refuse(&format!("argument {}: not UTF-8", printable(word.as_encoded_bytes())))),
-        }
+/// The arguments; `None` when they asked for help, which is printed then.
+fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Option<Arguments>> {
+    let words = words.into_iter().skip(1).map(|word| {
+        word.into_string().map_err(|word| Error::usage("argument", word.as_encoded_bytes(), "not UTF-8; name the device by its number"))
+    });
+    let mut words = words.collect::<Result<Vec<String>>>()?;
+    if words.first().is_some_and(|first| first == "--version" || first == "-V") {
+        words = vec!["version".to_string()];
     }
-    if text.first().is_some_and(|first| first == "--version" || first == "-V") {
-        text = vec!["version".to_string()];
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match Arguments::from_args(&["dmhelper"], &words) {
+        Ok(arguments) => Ok(Some(arguments)),
+        Err(early) if early.status.is_ok() => print(&early.output).map(|()| None),
+        Err(early) if words.is_empty() => Err(Error::usage("command", "(none)", one_line(&early.output)).advise("see dmhelper --help")),
+        Err(early) => Err(Error::usage("command", words.join(" "), one_line(&early.output)).advise("see dmhelper --help")),
     }
-    let words: Vec<&str> = text.iter().map(String::as_str).collect();
-    Arguments::from_args(&["dmhelper"], &words).map_err(|early| match early.status {
-        Ok(()) => match print(&early.output) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => error.exit_code(),
-        },
-        Err(()) => refuse(early.output.trim_end()),
-    })
 }
 
-fn refuse(message: &str) -> ExitCode {
-    eprintln!("dmhelper: {message}");
-    ExitCode::from(2)
+/// argh's words about a mistake in one line; of a value that did not parse, the value's own message alone.
+fn one_line(output: &str) -> String {
+    let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.strip_prefix("Error parsing ").and_then(|rest| rest.split_once("': ")) {
+        Some((_, cause)) => cause.to_string(),
+        None => line,
+    }
 }
 
 /// Writes text to stdout at once.
 fn print(text: &str) -> Result<()> {
     use std::io::Write;
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| crate::error::Error::io("write", "standard output", &error))
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| Error::io("write", "standard output", &error))
 }

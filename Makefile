@@ -32,7 +32,7 @@ build: ## the static binary, under target/
 setup: ## install what building and testing need (Debian packages), saying so
 	@tests/setup
 
-test: setup ## everything: unit tests, lints, and the rig on a real kernel
+test: setup check ## everything: unit tests, lints, and the rig on a real kernel
 	$(CARGO) test --locked
 
 check: ## formatting and lints
@@ -41,6 +41,9 @@ check: ## formatting and lints
 
 demo: setup ## a LUKS volume on an LVM volume appears, on a real kernel in User-Mode Linux
 	$(CARGO) test --locked --test rig -- --demo
+
+bench: setup ## what a helper process costs, against dmsetup's, spawned in turn
+	$(CARGO) bench --locked --bench spawn
 
 clean: ## remove everything that was built
 	$(CARGO) clean

@@ -1,0 +1,85 @@
+//! The rig: scenarios run on a real kernel (User-Mode Linux) with a real udevd, under the stock rules and under ours.
+//!
+//! Every `*.sh` under `tests/scenarios/` is one test; `tests/README.md` tells how to write one.
+
+mod rig {
+    pub(crate) mod allowed;
+    pub(crate) mod guest;
+    pub(crate) mod install;
+    pub(crate) mod judge;
+    pub(crate) mod parity;
+    pub(crate) mod scenario;
+    pub(crate) mod self_test;
+    pub(crate) mod snapshot;
+}
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use rig::allowed::Allowed;
+use rig::judge;
+use rig::scenario::{self, Scenario};
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // A guest is one processor's worth of work with idle spells; more than two only stretch each other's deadlines.
+    arguments.test_threads.get_or_insert(2);
+    let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list && !arguments.ignored;
+
+    let (parity, ours, allowed) = match load() {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("rig: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut trials = rig::self_test::trials(&parity);
+    for scenario in parity {
+        let allowed = Arc::clone(&allowed);
+        trials.push(trial(scenario, move |scenario| judge::parity(scenario, &allowed)));
+    }
+    for scenario in ours {
+        trials.push(trial(scenario, judge::ours));
+    }
+
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Err(error) = judge::print_measures() {
+        eprintln!("rig: {error}");
+    }
+    if conclusion.has_failed() {
+        return conclusion.exit_code();
+    }
+    // An entry that allows nothing any more hides the next real difference.
+    if everything && conclusion.num_ignored == 0 {
+        let unused = allowed.unused();
+        if !unused.is_empty() {
+            eprintln!("rig: tests/parity/allowed.txt has entries that matched nothing:\n{}", unused.join("\n"));
+            return ExitCode::FAILURE;
+        }
+    }
+    conclusion.exit_code()
+}
+
+type Loaded = (Vec<Scenario>, Vec<Scenario>, Arc<Allowed>);
+
+fn load() -> Result<Loaded, String> {
+    Ok((scenario::discover("parity")?, scenario::discover("ours")?, Arc::new(Allowed::load()?)))
+}
+
+/// One scenario as one test; one that lacks a package is shown as ignored with the reason, never as passed.
+fn trial<F>(scenario: Scenario, judge: F) -> Trial
+where
+    F: FnOnce(&Scenario) -> Result<(), String> + Send + 'static,
+{
+    let missing = scenario.missing();
+    let kind = missing.as_ref().map_or_else(String::new, |reason| format!("skipped: {reason}"));
+    let required = std::env::var_os("RIG_REQUIRE_ALL").is_some();
+    let ignored = missing.is_some() && !required;
+    Trial::test(scenario.test_name(), move || match missing {
+        Some(reason) => Err(Failed::from(format!("cannot run: {reason}"))),
+        None => judge(&scenario).map_err(Failed::from),
+    })
+    .with_kind(kind)
+    .with_ignored_flag(ignored)
+}

@@ -1,0 +1,201 @@
+//! Boots one guest for one scenario and collects what it left. The guest cannot outlive its deadline, nor this process.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::install;
+use super::scenario::{Scenario, root};
+use super::snapshot::{self, Snapshot};
+
+/// Which rules the guest's udevd reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    /// The distribution's, untouched.
+    Stock,
+    /// Ours in place of the distribution's, in the scenario's file layout.
+    Ours,
+    /// The distribution's without the by-uuid links: what a comparison must notice.
+    Broken,
+}
+
+/// What a guest left behind after a scenario ran to its end.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) steps: Vec<Snapshot>,
+    pub(crate) assertions: usize,
+    pub(crate) measures: Vec<(String, u64)>,
+    /// Tools complaining that udev did not do its part.
+    pub(crate) complaints: Vec<String>,
+    pub(crate) log_path: PathBuf,
+}
+
+/// Time after the guest's own deadline for it to explain itself, before it is killed.
+const GRACE: Duration = Duration::from_secs(20);
+const BOOT: Duration = Duration::from_secs(40);
+const TAIL_LINES: usize = 40;
+
+/// Boots, runs, collects. An error is the whole report: the scenario, the step it died in, the log's tail and path.
+pub(crate) fn run(scenario: &Scenario, rules: Rules) -> Result<Run, String> {
+    let label = format!("{}-{}", scenario.test_name().replace("::", "-"), rules_label(scenario, rules));
+    let logs = install::rig_directory()?.join("logs");
+    fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+    let log_path = logs.join(format!("{label}.log"));
+
+    // Lives until the end of this function, whichever way it ends.
+    let shared = prepare(scenario, rules)?;
+    let ended = boot(shared.path(), &log_path, BOOT + scenario.deadline() + GRACE);
+    let log = String::from_utf8_lossy(&fs::read(&log_path).unwrap_or_default()).into_owned();
+    let collected = ended.and_then(|()| collect(shared.path(), &log, &log_path));
+    if shared.path().join("out/udevd.log").exists() {
+        let kept = log_path.with_extension("udevd.log");
+        fs::copy(shared.path().join("out/udevd.log"), &kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+    }
+    collected.map_err(|error| {
+        let step = log.lines().rev().find_map(|line| line.strip_prefix("rig: step ")).unwrap_or("none yet");
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default().join("\n  | ");
+        format!(
+            "{} under the {} rules: {error}\nlast step: {step}\nguest log ({}), its end:\n  | {tail}",
+            scenario.test_name(),
+            rules_label(scenario, rules),
+            log_path.display()
+        )
+    })
+}
+
+fn rules_label(scenario: &Scenario, rules: Rules) -> String {
+    match rules {
+        Rules::Stock => "stock".to_owned(),
+        Rules::Broken => "broken".to_owned(),
+        Rules::Ours => format!("ours-{}", scenario.layout()),
+    }
+}
+
+/// The directory shared with the guest: its scripts, the scenario, our install tree, and `out` for the results.
+fn prepare(scenario: &Scenario, rules: Rules) -> Result<TempDir, String> {
+    let parent = install::rig_directory()?;
+    let shared = tempfile::Builder::new().prefix("guest-").tempdir_in(&parent).map_err(|error| format!("{}: {error}", parent.display()))?;
+    let here = shared.path();
+    let io = |error: std::io::Error| format!("{}: {error}", here.display());
+    for script in ["init.sh", "boot.sh", "lib.sh"] {
+        fs::copy(root().join("tests/rig/guest").join(script), here.join(script)).map_err(io)?;
+    }
+    make_executable(&here.join("init.sh")).map_err(io)?;
+    fs::copy(&scenario.path, here.join("scenario.sh")).map_err(io)?;
+    fs::create_dir_all(here.join("out/steps")).map_err(io)?;
+    if rules == Rules::Ours {
+        copy_tree(&install::tree(scenario.layout())?, &here.join("install"))?;
+    }
+    if let Some(neighbours) = scenario.neighbours() {
+        copy_tree(&neighbours, &here.join("rules.d"))?;
+    }
+    let config = format!(
+        "RIG_RULES={}\nRIG_DEADLINE={}\nRIG_UDEV_DEBUG={}\n",
+        rules_label(scenario, rules),
+        scenario.deadline().as_secs(),
+        if scenario.debugs_udevd() { "yes" } else { "no" }
+    );
+    fs::write(here.join("config"), config).map_err(io)?;
+    Ok(shared)
+}
+
+fn make_executable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<(), String> {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status().map_err(|error| format!("cp: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("cp -a {} {}: {status}", from.display(), to.display())) }
+}
+
+/// A guest's whole process group, killed when this goes out of scope.
+struct Guest(Child);
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.0.id()) {
+            // ESRCH: everything ended by itself.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+fn boot(shared: &Path, log_path: &Path, deadline: Duration) -> Result<(), String> {
+    let log = File::create(log_path).map_err(|error| format!("{}: {error}", log_path.display()))?;
+    let errors = log.try_clone().map_err(|error| format!("{}: {error}", log_path.display()))?;
+    // Two guards for the case that this process is killed: the guest dies with it, and by itself at its deadline.
+    let child = Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", "timeout", "--signal=KILL", &(deadline.as_secs() + 5).to_string()])
+        .args(["linux.uml", "mem=640M", "rootfstype=hostfs", "rootflags=/", "ro"])
+        .arg(format!("init={}", shared.join("init.sh").display()))
+        .arg(format!("rig={}", shared.display()))
+        .arg(format!("uml_dir={}", shared.display()))
+        .args(["con0=fd:0,fd:1", "con=null", "quiet"])
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .process_group(0)
+        .spawn()
+        .map_err(|error| format!("linux.uml: {error}"))?;
+    let mut guest = Guest(child);
+    let started = Instant::now();
+    loop {
+        if guest.0.try_wait().map_err(|error| format!("linux.uml: {error}"))?.is_some() {
+            return Ok(());
+        }
+        if started.elapsed() > deadline {
+            return Err(format!("no end within {} s: the guest was killed", deadline.as_secs()));
+        }
+        sleep(Duration::from_millis(50));
+    }
+}
+
+fn collect(shared: &Path, log: &str, log_path: &Path) -> Result<Run, String> {
+    let out = shared.join("out");
+    if log.contains("Kernel panic") {
+        return Err("the guest's kernel panicked".to_owned());
+    }
+    if let Ok(failure) = fs::read_to_string(out.join("failure")) {
+        return Err(failure.trim_end().to_owned());
+    }
+    let end = fs::read_to_string(out.join("end")).map_err(|_| "the scenario died before its end".to_owned())?;
+    let counts: Vec<usize> = end.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [steps, assertions] = counts.as_slice() else { return Err(format!("bad end marker `{end}`")) };
+    if let Ok(calls) = fs::read_to_string(out.join("dmsetup-calls")) {
+        return Err(format!("rules ran dmsetup, which must be out of their reach:\n{calls}"));
+    }
+    let snapshots = snapshot::read_all(&out.join("steps"))?;
+    if snapshots.len() != steps + 1 {
+        return Err(format!("{} records of {steps} steps and the end", snapshots.len()));
+    }
+    if let Some(last) = snapshots.last().filter(|last| last.semaphores > 0) {
+        return Err(format!("{} cookies were left at the end", last.semaphores));
+    }
+    let complaint = |line: &&str| line.contains("by udev but") || line.contains("Falling back to direct");
+    Ok(Run {
+        steps: snapshots,
+        assertions: *assertions,
+        measures: measures(&out.join("measures"))?,
+        complaints: log.lines().filter(complaint).map(str::to_owned).collect(),
+        log_path: log_path.to_owned(),
+    })
+}
+
+fn measures(path: &Path) -> Result<Vec<(String, u64)>, String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let parse = |line: &str| {
+        let (count, kind) = line.split_once('\t')?;
+        Some((kind.to_owned(), count.parse().ok()?))
+    };
+    text.lines().map(|line| parse(line).ok_or_else(|| format!("bad measure `{line}`"))).collect()
+}

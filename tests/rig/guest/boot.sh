@@ -1,0 +1,94 @@
+#!/bin/bash
+# Second stage of the guest, inside the writable overlay: install the rules under test, start udevd, run the scenario
+# under its own deadline, switch the machine off. What the host needs to know is written to /rig/out.
+# shellcheck source=/dev/null
+. /rig/config # RIG_RULES, RIG_DEADLINE, RIG_UDEV_DEBUG
+export RIG_RULES PAGER=cat SYSTEMD_COLORS=0 LC_ALL=C HOME=/root TERM=dumb
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+cd /
+
+rules=/usr/lib/udev/rules.d
+
+install_rules() {
+	case $RIG_RULES in
+	stock) ;;
+	broken) # Proves that the comparison can fail: the stock rules without one of their links.
+		sed -i '/disk\/by-uuid\//d' "$rules/60-persistent-storage-dm.rules" ;;
+	ours-*)
+		rm -f "$rules"/{55-dm,56-lvm,60-persistent-storage-dm,95-dm-notify}.rules
+		cp -a /rig/install/. / ;;
+	esac
+	# A scenario may bring neighbours of its own.
+	if [ -d /rig/rules.d ]; then cp /rig/rules.d/*.rules "$rules/"; fi
+}
+
+# The tools run as on any machine, except that LVM must not look at, or write to, what belongs to the host.
+configure_tools() {
+	mkdir -p /run/lock /run/lvm /run/multipath /var/lib/rig /etc/lvm
+	cat >/etc/lvm/lvmlocal.conf <<-'CONF'
+		devices { use_devicesfile = 0 }
+		backup { backup = 0
+		archive = 0 }
+		global { use_lvmpolld = 0
+		event_activation = 1 }
+		activation { udev_sync = 1
+		udev_rules = 1
+		monitoring = 0 }
+	CONF
+	# Without systemd there is no machine id, which LVM and multipath ask for in passing.
+	[ -s /etc/machine-id ] || echo 0123456789abcdef0123456789abcdef >/etc/machine-id
+}
+
+# udevd gets a mount namespace of its own. With our rules dmsetup is out of its reach there: whoever runs it from a
+# rule runs a recorder that fails. The scenario itself, outside, uses the real one.
+start_udevd() {
+	cat >/run/rig-recorder <<-'SH'
+		#!/bin/sh
+		echo "dmsetup $*" >>/run/rig-dmsetup-calls
+		exit 1
+	SH
+	chmod +x /run/rig-recorder
+	# shellcheck disable=SC2016
+	unshare -m --propagation private /bin/sh -c '
+		case $RIG_RULES in ours-*) mount --bind /run/rig-recorder /usr/sbin/dmsetup || exit 1 ;; esac
+		if [ "$1" = yes ]; then exec /usr/lib/systemd/systemd-udevd --debug 2>/run/rig-udevd.log; fi
+		exec /usr/lib/systemd/systemd-udevd' udevd "${RIG_UDEV_DEBUG:-no}" &
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		if [ -e /run/udev/control ]; then break; fi
+		sleep 0.2
+	done
+	udevadm control --ping --timeout=20 || echo "rig: udevd does not answer"
+}
+
+explain_hang() {
+	echo "rig: the scenario did not end within $RIG_DEADLINE seconds"
+	echo "--- cookies"
+	timeout 5 dmsetup udevcookies
+	echo "--- devices"
+	timeout 5 dmsetup info
+	echo "--- processes"
+	ps --ppid 2 -p 2 --deselect -o pid,stat,wchan:20,args
+	[ -e /run/rig-udevd.log ] && tail -n 40 /run/rig-udevd.log
+}
+
+install_rules
+configure_tools
+[ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd # devtmpfs has only what the kernel knows
+modprobe -a dm-mod loop
+start_udevd
+udevadm trigger --action=add --subsystem-match=block
+udevadm settle --timeout=30
+
+mkdir -p /rig/out/steps
+timeout -k 2 "$RIG_DEADLINE" bash -c '. /rig/lib.sh; run_scenario /rig/scenario.sh'
+status=$?
+case $status in
+0) ;;
+124 | 137) explain_hang 2>&1 ;;
+*) echo "rig: the scenario ended with status $status" ;;
+esac
+[ -e /run/rig-dmsetup-calls ] && cp /run/rig-dmsetup-calls /rig/out/dmsetup-calls
+[ -e /run/rig-udevd.log ] && cp /run/rig-udevd.log /rig/out/udevd.log
+sync
+echo o >/proc/sysrq-trigger
+sleep 10

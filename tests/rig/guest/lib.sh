@@ -1,0 +1,231 @@
+#!/bin/bash
+# What a scenario may use. Sourced before it, in a bash with errexit, nounset and pipefail: any command that fails ends
+# the scenario as failed. Nothing here passes by default: a scenario without a step or an assertion is refused.
+
+rig_steps=0
+rig_assertions=0
+rig_disks=0
+
+# --- for scenarios -----------------------------------------------------------------------------------------------
+
+# step DESCRIPTION: wait until nothing moves any more, then record what udev knows and what /dev holds. In a parity
+# scenario every step is compared between the two rule sets.
+step() {
+	quiesce
+	rig_steps=$((rig_steps + 1))
+	local file
+	printf -v file '/rig/out/steps/%03d' "$rig_steps"
+	echo "rig: step $rig_steps: $1"
+	record_state "$1" >"$file"
+}
+
+settle() { udevadm settle --timeout=60; }
+
+# quiesce: settle, and see to it that no event comes after. A file descriptor closed after writing makes udevd ask for
+# an event a little later, which `settle` alone does not know yet.
+quiesce() {
+	local before after
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		before=$(</sys/kernel/uevent_seqnum)
+		settle
+		sleep 0.15
+		settle
+		after=$(</sys/kernel/uevent_seqnum)
+		if [ "$before" = "$after" ]; then return 0; fi
+	done
+	fail "events never cease: sequence number $after and rising"
+}
+
+# disk SIZE: a sparse disk; its device is in $DISK.
+disk() {
+	rig_disks=$((rig_disks + 1))
+	local file=/var/lib/rig/disk$rig_disks
+	truncate -s "$1" "$file"
+	# shellcheck disable=SC2034 # for the scenario
+	DISK=$(losetup --find --show "$file")
+	quiesce
+}
+
+# replay ADD|CHANGE: ask udev to replay that event for every block device.
+replay() {
+	udevadm trigger --action="$1" --subsystem-match=block
+	settle
+}
+
+# even_out: for use after a tool that wrote to a new device. udevd sets its watch after it has completed the cookie, so
+# whether it sees the tool close the device is a race under any rules. Two spurious changes lead to the same state.
+even_out() {
+	quiesce
+	replay change
+	replay change
+}
+
+# resume_with_flags NAME FLAGS [BASE]: resume a suspended device as a tool does that sends exactly these udev flags (the
+# upper half of the cookie); with base 0 there is nothing to complete. No tool lets one choose the flags freely.
+resume_with_flags() {
+	perl -e '
+		my ($name, $number) = @ARGV;
+		# struct dm_ioctl: version[3], data_size, data_start, target_count, open_count, flags, event_nr, padding,
+		# dev, name[128], uuid[129], data[7]; request 6 is DM_DEV_SUSPEND, which without DM_SUSPEND_FLAG resumes.
+		my $request = pack("L10 Q a128 a129 a7", 4, 0, 0, 312, 312, 0, 0, 0, $number, 0, 0, $name, "", "");
+		open(my $control, "+<", "/dev/mapper/control") or die "control: $!";
+		ioctl($control, 0xc138fd06, $request) or die "resume $name: $!";
+	' "$1" "$(($2 << 16 | ${3:-0}))"
+}
+
+fail() {
+	printf 'rig: FAILED: %s\n' "$*"
+	printf '%s\n' "$*" >/rig/out/failure
+	exit 1
+}
+
+# wait_until SECONDS COMMAND...: for effects that no event announces.
+wait_until() {
+	local seconds=$1 waited=0
+	shift
+	until "$@"; do
+		waited=$((waited + 1))
+		if [ "$waited" -gt $((seconds * 5)) ]; then fail "not within $seconds s: $*"; fi
+		sleep 0.2
+	done
+}
+
+# --- assertions --------------------------------------------------------------------------------------------------
+
+# assert_eq EXPECTED ACTUAL [WHAT]
+assert_eq() {
+	rig_assertions=$((rig_assertions + 1))
+	[ "$1" = "$2" ] || fail "${3:-value}: expected '$1', found '$2'"
+}
+
+# assert_fails COMMAND...
+assert_fails() {
+	rig_assertions=$((rig_assertions + 1))
+	if "$@"; then fail "succeeded, but must not: $*"; fi
+}
+
+# assert_link PATH DEVICE: PATH is a symbolic link, relative as udev makes them, to the node of the DM device.
+assert_link() {
+	rig_assertions=$((rig_assertions + 1))
+	[ -L "$1" ] || fail "$1 is not a link"
+	local want
+	want=$(devnode "$2")
+	[ "$(readlink -f -- "$1")" = "$want" ] || fail "$1 leads to $(readlink -- "$1"), not to $want ($2)"
+}
+
+assert_no_link() {
+	rig_assertions=$((rig_assertions + 1))
+	if [ -L "$1" ] || [ -e "$1" ]; then fail "$1 exists, but must not: $(ls -ld -- "$1")"; fi
+}
+
+# assert_prop DEVICE KEY VALUE: the udev database record of the DM device holds exactly this.
+assert_prop() {
+	rig_assertions=$((rig_assertions + 1))
+	local found
+	if ! found=$(prop "$1" "$2"); then fail "$1 has no property $2 (expected '$3')"; fi
+	[ "$found" = "$3" ] || fail "$1: $2 is '$found', expected '$3'"
+}
+
+# assert_no_prop DEVICE KEY: absent or empty.
+assert_no_prop() {
+	rig_assertions=$((rig_assertions + 1))
+	local found
+	found=$(prop "$1" "$2") || return 0
+	[ -z "$found" ] || fail "$1: $2 is '$found', expected none"
+}
+
+# assert_watched DEVICE yes|no: whether udevd watches the node for writers that close it.
+assert_watched() {
+	rig_assertions=$((rig_assertions + 1))
+	local watched=no
+	if [ -L "/run/udev/watch/b$(devno "$1")" ]; then watched=yes; fi
+	[ "$watched" = "$2" ] || fail "$1: watched is $watched, expected $2"
+}
+
+assert_no_cookies() {
+	rig_assertions=$((rig_assertions + 1))
+	local left
+	left=$(dm_semaphores)
+	[ -z "$left" ] || fail "cookies left: $left"
+}
+
+# --- questions ---------------------------------------------------------------------------------------------------
+
+# kernel_name NAME: dm-N of the device that the kernel holds under exactly this name.
+kernel_name() {
+	local sys name
+	for sys in /sys/block/dm-*; do
+		name=$(<"$sys/dm/name") || continue
+		if [ "$name" = "$1" ]; then
+			echo "${sys##*/}"
+			return 0
+		fi
+	done
+	fail "no device is named '$1'"
+}
+
+# The helpers below run inside $(...): a failure in there must end the scenario, not only the subshell.
+devnode() { local k && k=$(kernel_name "$1") && echo "/dev/$k"; }
+devno() { local k && k=$(kernel_name "$1") && cat "/sys/block/$k/dev"; }
+
+# prop DEVICE KEY: the stored property; status 1 when there is none.
+prop() {
+	local number
+	number=$(devno "$1") || exit 1
+	[ -e "/run/udev/data/b$number" ] || return 1
+	sed -n "s/^E:$2=//p" "/run/udev/data/b$number" | grep -q '' || return 1
+	sed -n "s/^E:$2=//p" "/run/udev/data/b$number"
+}
+
+# dm_semaphores: the key of every semaphore set that is a cookie (keys 0x0d4dXXXX).
+dm_semaphores() {
+	local key rest
+	while read -r key rest; do
+		case $key in key | '') continue ;; esac
+		if [ $((key >> 16 & 0xffff)) -eq $((0x0d4d)) ]; then printf '0x%x\n' "$key"; fi
+	done </proc/sysvipc/sem
+}
+
+# measure KIND COUNT: a number to be compared: ours must not exceed stock.
+measure() {
+	printf '%s\t%s\n' "$2" "$1" >>/rig/out/measures
+	echo "rig: measured: $1: $2"
+}
+
+under_our_rules() { case $RIG_RULES in ours-*) return 0 ;; *) return 1 ;; esac; }
+
+# --- the record --------------------------------------------------------------------------------------------------
+
+# Fields end with NUL, because names may hold anything else. The host parses this (tests/rig/snapshot.rs).
+record_state() {
+	local sys name uuid suspended number data
+	printf 'step\0%s\0' "$1"
+	for sys in /sys/block/dm-*; do
+		[ -e "$sys/dev" ] || continue
+		name='' uuid='' suspended='' data=''
+		IFS= read -r -d '' name <"$sys/dm/name" || :
+		IFS= read -r -d '' uuid <"$sys/dm/uuid" || :
+		read -r suspended <"$sys/dm/suspended" || :
+		read -r number <"$sys/dev" || :
+		if [ -e "/run/udev/data/b$number" ]; then IFS= read -r -d '' data <"/run/udev/data/b$number" || :; fi
+		printf 'device\0%s\0%s\0%s\0%s\0%s\0%s\0' \
+			"${sys##*/}" "$number" "${name%$'\n'}" "${uuid%$'\n'}" "$suspended" "$data"
+	done
+	find /dev -type l -printf 'link\0%p\0%l\0'
+	# Tools fall back to making nodes themselves where udev made no link: that must show.
+	find /dev -mindepth 2 -type b -printf 'node\0%p\0'
+	find /run/udev/watch -type l -name 'b*' -printf 'watch\0%f\0'
+	find /run/udev/tags -mindepth 2 -name 'b*' -printf 'tag\0%P\0'
+	while read -r name; do printf 'semaphore\0%s\0' "$name"; done < <(dm_semaphores)
+}
+
+run_scenario() {
+	set -Eeuo pipefail
+	trap '[ -e /rig/out/failure ] || echo "command failed near line $LINENO: $BASH_COMMAND" >/rig/out/failure' ERR
+	# shellcheck source=/dev/null
+	. "$1"
+	quiesce
+	record_state 'the end' >/rig/out/steps/999
+	# Only a scenario that came this far was complete. The host refuses a run without this file.
+	printf '%s %s\n' "$rig_steps" "$rig_assertions" >/rig/out/end
+}

@@ -1,0 +1,58 @@
+//! Our install tree, built once per layout by the same `make install` that a packager uses.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use super::scenario::root;
+
+static BUILT: Mutex<BTreeMap<String, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
+
+/// Where everything the rig leaves behind lies.
+pub(crate) fn rig_directory() -> Result<PathBuf, String> {
+    let directory = root().join("target/rig");
+    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    Ok(directory)
+}
+
+/// The tree with the binary and the rules of one layout, fresh.
+pub(crate) fn tree(layout: &str) -> Result<PathBuf, String> {
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(layout.to_owned()).or_insert_with(|| build(layout)).clone()
+}
+
+fn build(layout: &str) -> Result<PathBuf, String> {
+    let directory = rig_directory()?;
+    // Test runners that use one process per test must not install over each other.
+    let lock = File::create(directory.join("install.lock")).map_err(|error| format!("install.lock: {error}"))?;
+    lock.lock().map_err(|error| format!("install.lock: {error}"))?;
+
+    let tree = directory.join(layout);
+    if tree.exists() {
+        fs::remove_dir_all(&tree).map_err(|error| format!("{}: {error}", tree.display()))?;
+    }
+    let output = Command::new("make")
+        .arg("-C")
+        .arg(root())
+        .arg("install")
+        .arg(format!("DESTDIR={}", tree.display()))
+        .args(["PREFIX=/usr", &format!("RULES_LAYOUT={layout}")])
+        .env_remove("MAKEFLAGS")
+        .output()
+        .map_err(|error| format!("make: {error}"))?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("make install RULES_LAYOUT={layout}: {}\n{message}", output.status));
+    }
+    expect_rules(&tree)?;
+    Ok(tree)
+}
+
+/// An install tree without rules would make every comparison one against nothing.
+fn expect_rules(tree: &Path) -> Result<(), String> {
+    let rules = tree.join("usr/lib/udev/rules.d");
+    let count = fs::read_dir(&rules).map_err(|error| format!("{}: {error}", rules.display()))?.count();
+    if count < 4 { Err(format!("{}: {count} rule files, expected four", rules.display())) } else { Ok(()) }
+}

@@ -1,0 +1,137 @@
+//! A scenario: a script in a folder, with what it needs declared in its leading comment.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Commands without which no guest boots at all, and where Debian has them.
+const ALWAYS_NEEDED: &[&str] = &["linux.uml", "udevadm", "dmsetup", "losetup", "unshare", "setpriv", "timeout"];
+const PACKAGES: &[(&str, &str)] = &[
+    ("linux.uml", "user-mode-linux"),
+    ("udevadm", "udev"),
+    ("dmsetup", "dmsetup"),
+    ("lvm", "lvm2"),
+    ("thin_check", "thin-provisioning-tools"),
+    ("cryptsetup", "cryptsetup-bin"),
+    ("veritysetup", "cryptsetup-bin"),
+    ("integritysetup", "cryptsetup-bin"),
+    ("kpartx", "kpartx"),
+    ("multipathd", "multipath-tools"),
+    ("mdadm", "mdadm"),
+    ("sfdisk", "fdisk"),
+    ("mkfs.ext4", "e2fsprogs"),
+];
+const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours"];
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    /// `parity` or `ours`: the folder it lies in.
+    pub(crate) folder: String,
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    header: BTreeMap<String, String>,
+}
+
+/// The repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub(crate) fn discover(folder: &str) -> Result<Vec<Scenario>, String> {
+    let directory = root().join("tests/scenarios").join(folder);
+    let entries = fs::read_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| format!("{}: {error}", directory.display()))?.path();
+        if path.extension().is_some_and(|extension| extension == "sh") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.is_empty() {
+        return Err(format!("{}: no scenario at all", directory.display()));
+    }
+    paths.iter().map(|path| Scenario::read(folder, path)).collect()
+}
+
+impl Scenario {
+    fn read(folder: &str, path: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let header = parse_header(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { folder: folder.to_owned(), name, path: path.to_owned(), header })
+    }
+
+    pub(crate) fn test_name(&self) -> String {
+        format!("{}::{}", self.folder, self.name)
+    }
+
+    pub(crate) fn layout(&self) -> &str {
+        self.header.get("layout").map_or("debian", String::as_str)
+    }
+
+    /// How long one boot with this scenario may take; `RIG_SLOWNESS=3` trebles it on a slow machine.
+    pub(crate) fn deadline(&self) -> Duration {
+        let seconds = self.header.get("timeout").and_then(|text| text.parse().ok()).unwrap_or(120);
+        let slowness = std::env::var("RIG_SLOWNESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+        Duration::from_secs(seconds * slowness)
+    }
+
+    pub(crate) fn debugs_udevd(&self) -> bool {
+        self.header.get("udevd").is_some_and(|value| value == "debug")
+    }
+
+    /// A folder of extra rule files, beside the scenarios.
+    pub(crate) fn neighbours(&self) -> Option<PathBuf> {
+        Some(root().join("tests/scenarios/neighbours").join(self.header.get("neighbours")?))
+    }
+
+    /// Why this scenario cannot run on this machine, if so.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let declared = self.header.get("needs").map_or("", String::as_str).split_whitespace();
+        ALWAYS_NEEDED.iter().copied().chain(declared).find_map(|need| match need.split_once(':') {
+            Some(("module", module)) => (!has_module(module)).then(|| format!("no kernel module {module} for UML")),
+            Some(("file", file)) => (!Path::new(file).exists()).then(|| format!("no {file}")),
+            _ => (!has_command(need)).then(|| match PACKAGES.iter().find(|(command, _)| *command == need) {
+                Some((_, package)) => format!("no {need} (package {package})"),
+                None => format!("no {need}"),
+            }),
+        })
+    }
+}
+
+/// Reads `# key: value` lines of the leading comment. Other comment lines are prose; an unknown key in lower case at
+/// the start of a line, such as a misspelt `need:`, is an error rather than ignored.
+pub(crate) fn parse_header(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut header = BTreeMap::new();
+    let comment = text.lines().map_while(|line| line.strip_prefix('#'));
+    for (key, value) in comment.filter_map(|line| line.trim().split_once(':')) {
+        if KEYS.contains(&key) {
+            if header.insert(key.to_owned(), value.trim().to_owned()).is_some() {
+                return Err(format!("`{key}` is given twice"));
+            }
+        } else if !key.contains(' ') && KEYS.iter().any(|known| known.starts_with(key) || key.starts_with(known)) {
+            return Err(format!("unknown header `{key}`"));
+        }
+    }
+    if header.get("timeout").is_some_and(|value| value.parse::<u64>().is_err()) {
+        return Err("`timeout` is not a number of seconds".to_owned());
+    }
+    Ok(header)
+}
+
+fn has_command(name: &str) -> bool {
+    // An ordinary user's PATH often lacks the sbin folders, where most of what is needed lies.
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':').chain(["/usr/sbin", "/sbin", "/usr/bin"]).any(|folder| Path::new(folder).join(name).is_file())
+}
+
+fn has_module(name: &str) -> bool {
+    let Ok(releases) = fs::read_dir("/usr/lib/uml/modules") else { return false };
+    let wanted = format!("/{name}.ko:");
+    releases.flatten().any(|release| {
+        fs::read_to_string(release.path().join("modules.dep"))
+            .is_ok_and(|list| list.lines().any(|line| format!("/{line}").contains(&wanted)))
+    })
+}

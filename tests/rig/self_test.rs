@@ -1,0 +1,141 @@
+//! The rig's own tests: that its comparison sees what it must see, and that it can fail.
+
+use std::slice::from_ref;
+
+use libtest_mimic::{Failed, Trial};
+
+use super::allowed::{Allowed, matches};
+use super::guest::{self, Rules};
+use super::parity::{self, Difference};
+use super::scenario::{Scenario, parse_header};
+use super::snapshot;
+
+/// The scenario that the deliberately broken rules are tried with; it makes a file system.
+const PROBE: &str = "filesystem_links";
+
+pub(crate) fn trials(parity: &[Scenario]) -> Vec<Trial> {
+    let mut trials = vec![
+        test("a_record_is_parsed_and_made_comparable", a_record_is_parsed_and_made_comparable),
+        test("a_truncated_record_is_refused", a_truncated_record_is_refused),
+        test("a_changed_property_is_a_difference", a_changed_property_is_a_difference),
+        test("empty_runs_are_refused", empty_runs_are_refused),
+        test("an_allowance_needs_its_reason_and_its_direction", an_allowance_needs_its_reason_and_its_direction),
+        test("patterns_match_whole_texts", patterns_match_whole_texts),
+        test("a_misspelt_header_is_refused", a_misspelt_header_is_refused),
+    ];
+    let probe = parity.iter().find(|scenario| scenario.name == PROBE).cloned();
+    let missing = probe.as_ref().and_then(Scenario::missing);
+    let kind = missing.as_ref().map_or_else(String::new, |reason| format!("skipped: {reason}"));
+    trials.push(
+        Trial::test("rig::rules_that_lose_a_link_are_caught", move || {
+            let probe = probe.ok_or_else(|| Failed::from(format!("no scenario {PROBE}")))?;
+            broken_rules_are_caught(&probe).map_err(Failed::from)
+        })
+        .with_kind(kind)
+        .with_ignored_flag(missing.is_some()),
+    );
+    trials
+}
+
+fn test(name: &str, body: fn() -> Result<(), String>) -> Trial {
+    Trial::test(format!("rig::{name}"), move || body().map_err(Failed::from))
+}
+
+fn ensure(condition: bool, message: &str) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(message.to_owned()) }
+}
+
+/// The stock rules without their by-uuid links, on the real kernel: the comparison must name exactly such links.
+fn broken_rules_are_caught(probe: &Scenario) -> Result<(), String> {
+    // That scenario asserts its links itself, so under broken rules it must fail …
+    let failed = guest::run(probe, Rules::Broken).err().ok_or("a scenario's own assertion missed a lost link")?;
+    ensure(failed.contains("/dev/disk/by-uuid/"), &format!("failed for another reason: {failed}"))?;
+    // … and without its assertions the comparison must see it.
+    let text = std::fs::read_to_string(&probe.path).map_err(|error| error.to_string())?;
+    let unasserting: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("assert_")).map(|line| format!("{line}\n")).collect();
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut silent = probe.clone();
+    silent.name = format!("{PROBE}_without_assertions");
+    silent.path = directory.path().join("scenario.sh");
+    std::fs::write(&silent.path, unasserting).map_err(|error| error.to_string())?;
+    let stock = guest::run(&silent, Rules::Stock)?;
+    let broken = guest::run(&silent, Rules::Broken)?;
+    let differences = parity::differences(&stock.steps, &broken.steps)?;
+    ensure(!differences.is_empty(), "the comparison missed a lost link")?;
+    let expected = |difference: &Difference| difference.fact.1.contains("disk/by-uuid/") && difference.ours.is_none();
+    ensure(differences.iter().all(expected), &format!("unexpected:\n{}", parity::report(&differences)))
+}
+
+/// A record with `|` in place of NUL.
+const RECORD: &str = "step|made|device|dm-3|254:3|vg-lv|\
+    LVM-aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd|0|I:123\nE:DM_NAME=vg-lv\n\
+    E:DM_UUID=LVM-aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccdddddddddddddddd\nS:vg/lv\nL:-100\nG:systemd\nV:1\n|\
+    link|/dev/vg/lv|../dm-3|link|/dev/old|dm-9|link|/dev/fd|/proc/self/fd|watch|b254:3|watch|b7:0|";
+
+fn parse(record: &str) -> Result<snapshot::Snapshot, String> {
+    snapshot::parse(record.replace('|', "\0").as_bytes())
+}
+
+fn a_record_is_parsed_and_made_comparable() -> Result<(), String> {
+    let snapshot = parse(RECORD)?;
+    let facts = snapshot.devices.get("vg-lv").ok_or("no device vg-lv")?;
+    let fact = |kind, name: &str| facts.get(&(kind, name.to_owned())).map(String::as_str);
+    ensure(fact("property", "DM_UUID") == Some("LVM-<group of vg-lv><volume of vg-lv>"), "LVM ids are not replaced")?;
+    ensure(fact("symlink", "/dev/vg/lv") == Some("../<node>"), "the real link is missing")?;
+    ensure(fact("link", "vg/lv") == Some("yes"), "the recorded link is missing")?;
+    ensure(fact("link priority", "") == Some("-100"), "the priority is missing")?;
+    ensure(fact("watch", "") == Some("yes"), "the watch is missing")?;
+    ensure(!facts.values().any(|value| value.contains("123")), "the time is left in")?;
+    let strays = snapshot.devices.get(snapshot::NO_DEVICE).ok_or("the dangling link is missing")?;
+    ensure(strays.len() == 1, "other links than those of DM devices count")
+}
+
+fn a_truncated_record_is_refused() -> Result<(), String> {
+    let cut = RECORD.get(..60).ok_or("short record")?;
+    ensure(parse(cut).is_err(), "a record that breaks off was taken for whole")
+}
+
+fn a_changed_property_is_a_difference() -> Result<(), String> {
+    let one = parse(RECORD)?;
+    let other = parse(&RECORD.replace("L:-100", "L:50"))?;
+    ensure(parity::differences(from_ref(&one), from_ref(&one))?.is_empty(), "equal runs differ")?;
+    let found = parity::differences(&[one], &[other])?;
+    ensure(found.len() == 1 && found.iter().all(|one| one.fact.0 == "link priority"), "the priority was not compared")
+}
+
+fn empty_runs_are_refused() -> Result<(), String> {
+    let empty = parse("step|nothing|")?;
+    ensure(parity::differences(from_ref(&empty), from_ref(&empty)).is_err(), "nothing was found equal to nothing")
+}
+
+fn an_allowance_needs_its_reason_and_its_direction() -> Result<(), String> {
+    ensure(Allowed::parse("kind: property\nname: A\nstock: (none)\nours: *\n").is_err(), "no reason was needed")?;
+    let text = "kind: property\nname: A\nstock: (none)\nours: *\nreason: because of a good reason\n";
+    let allowed = Allowed::parse(text)?;
+    let difference = |stock: Option<&str>, ours: Option<&str>| Difference {
+        step: "1".to_owned(),
+        device: "d".to_owned(),
+        fact: ("property", "A".to_owned()),
+        stock: stock.map(str::to_owned),
+        ours: ours.map(str::to_owned),
+    };
+    ensure(!allowed.covers("s", &difference(Some("1"), None)), "the wrong direction was allowed")?;
+    ensure(allowed.unused().len() == 1, "an unused entry goes unnoticed")?;
+    ensure(allowed.covers("s", &difference(None, Some("1"))), "the difference was not allowed")?;
+    ensure(allowed.unused().is_empty(), "a used entry counts as unused")
+}
+
+fn patterns_match_whole_texts() -> Result<(), String> {
+    let yes = [("a*c", "abc"), ("*", ""), ("a|b", "b"), ("DM_*_FLAG*", "DM_X_FLAG7"), ("x", "x")];
+    let no = [("a*c", "abcd"), ("a", "ab"), ("*b*", "xyz"), ("a|b", "a|b"), ("ab*ab", "ab")];
+    ensure(yes.iter().all(|(pattern, text)| matches(pattern, text)), "a match was missed")?;
+    ensure(!no.iter().any(|(pattern, text)| matches(pattern, text)), "something matched that must not")
+}
+
+fn a_misspelt_header_is_refused() -> Result<(), String> {
+    ensure(parse_header("# need: lvm\n").is_err(), "`need` was taken for prose")?;
+    ensure(parse_header("# timeout: soon\n").is_err(), "`soon` was taken for a time")?;
+    let header = parse_header("# Prose: it may have colons.\n# needs: lvm\n\n# layout: upstream\n")?;
+    ensure(header.len() == 1, "the header does not end with the leading comment")
+}

@@ -17,8 +17,14 @@ pub enum Cause {
     Usage(String),
     /// There is no such device: status 3.
     NotFound,
+    /// There is no such cookie: status 3.
+    NoCookie,
     /// The caller may not: status 4.
     Denied,
+    /// The deadline passed; the text says what was missing: status 5.
+    TimedOut(String),
+    /// No udevd is running: what is waited for cannot come. Status 6.
+    NoUdevd,
     /// Any other error of the system: status 1.
     Os(Errno),
     /// A reply or a record that is not what its source documents: status 1.
@@ -59,6 +65,21 @@ impl Error {
         Self::new(operation, object, Cause::NotFound)
     }
 
+    /// A cookie that is not there.
+    pub fn no_cookie(object: impl AsRef<[u8]>) -> Self {
+        Self::new("cookie", object, Cause::NoCookie)
+    }
+
+    /// A deadline that passed, and what was missing then.
+    pub fn timed_out(operation: &'static str, object: impl AsRef<[u8]>, missing: impl Into<String>) -> Self {
+        Self::new(operation, object, Cause::TimedOut(missing.into()))
+    }
+
+    /// A wait that cannot end because no udevd is running.
+    pub fn no_udevd(operation: &'static str, object: impl AsRef<[u8]>) -> Self {
+        Self::new(operation, object, Cause::NoUdevd)
+    }
+
     /// Bytes that break their format.
     pub fn malformed(operation: &'static str, object: impl AsRef<[u8]>, cause: impl Into<String>) -> Self {
         Self::new(operation, object, Cause::Malformed(cause.into()))
@@ -90,8 +111,10 @@ impl Error {
         ExitCode::from(match self.cause {
             Cause::Os(_) | Cause::Malformed(_) => 1,
             Cause::Usage(_) => 2,
-            Cause::NotFound => 3,
+            Cause::NotFound | Cause::NoCookie => 3,
             Cause::Denied => 4,
+            Cause::TimedOut(_) => 5,
+            Cause::NoUdevd => 6,
         })
     }
 }
@@ -100,7 +123,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: ", self.operation, self.object)?;
         match &self.cause {
-            Cause::Usage(text) | Cause::Malformed(text) => f.write_str(text)?,
+            Cause::Usage(text) | Cause::Malformed(text) | Cause::TimedOut(text) => f.write_str(text)?,
+            Cause::NoCookie => f.write_str("no such cookie in this IPC namespace")?,
+            Cause::NoUdevd => f.write_str("udevd is not running, nothing will complete this")?,
             Cause::NotFound => f.write_str("no such device-mapper device")?,
             Cause::Denied => f.write_str("permission denied")?,
             Cause::Os(errno) => write!(f, "{}", errno.desc())?,

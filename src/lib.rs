@@ -19,6 +19,7 @@
 
 pub mod cli;
 pub mod cookie;
+pub mod deadline;
 pub mod decision;
 pub mod devno;
 pub mod dm;
@@ -26,3 +27,4 @@ pub mod emit;
 pub mod error;
 pub mod log;
 pub mod name;
+pub mod udevd;

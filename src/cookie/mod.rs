@@ -2,7 +2,9 @@
 //!
 //! Source: libdevmapper.h (`DM_UDEV_*`), the contract every tool on libdevmapper relies on.
 
+pub mod census;
 pub mod sem;
+pub mod transaction;
 
 use std::fmt;
 use std::str::FromStr;
@@ -69,6 +71,21 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// The flags named in a list, separated by commas: property names, or the same without `DM_UDEV_` (or `DM_`)
+    /// and `_FLAG`, in either case, `-` for `_`.
+    pub fn from_names(names: &str) -> Result<Flags> {
+        fn short(property: &str) -> &str {
+            let name = property.strip_prefix("DM_UDEV_").or(property.strip_prefix("DM_")).unwrap_or(property);
+            name.strip_suffix("_FLAG").unwrap_or(name)
+        }
+        names.split(',').map(str::trim).filter(|name| !name.is_empty()).try_fold(Flags::default(), |flags, name| {
+            let wanted = name.to_ascii_uppercase().replace('-', "_");
+            let bit = FLAG_PROPERTIES.iter().position(|property| short(property) == short(&wanted));
+            let bit = bit.ok_or_else(|| Error::usage("flag", name, "no such udev flag; dmhelper(8) lists them"))?;
+            Ok(flags.union(Flags(1 << bit)))
+        })
+    }
+
     /// The bits of both.
     #[must_use]
     pub fn union(self, other: Flags) -> Flags {
@@ -99,6 +116,17 @@ impl Cookie {
     /// The flags of its upper half.
     pub fn flags(self) -> Flags {
         Flags((self.0 >> 16) as u16)
+    }
+
+    /// The 32 bits.
+    pub fn value(self) -> u32 {
+        self.0
+    }
+
+    /// The same semaphore with these flags above it: the `event_nr` of an ioctl, the `DM_COOKIE` of its event.
+    #[must_use]
+    pub fn with_flags(self, flags: Flags) -> Cookie {
+        Cookie(u32::from(flags.0) << 16 | self.0 & 0xffff)
     }
 
     /// The semaphore that waits for this event; `None` for a cookie of flags alone.
@@ -139,6 +167,16 @@ impl FromStr for Cookie {
 pub struct Key(u32);
 
 impl Key {
+    /// The key of a semaphore set that lies among the cookies'; `None` for any other set.
+    pub fn from_raw(key: u32) -> Option<Self> {
+        (key & 0xffff_0000 == KEY_MAGIC && key & 0xffff != 0).then_some(Key(key))
+    }
+
+    /// The cookie that names it, as `dmsetup udevcreatecookie` prints it.
+    pub fn cookie(self) -> Cookie {
+        Cookie(self.0)
+    }
+
     /// The value of semget(2)'s `key`.
     pub fn value(self) -> u32 {
         self.0
@@ -176,6 +214,15 @@ mod tests {
     fn the_key_is_the_magic_and_the_base_and_a_zero_base_has_none() {
         assert_eq!(Cookie::new(0x0041_1234).key().unwrap().to_string(), "0x0d4d1234");
         assert_eq!(Cookie::new(0x0041_0000).key(), None);
+    }
+
+    #[test]
+    fn flags_are_found_by_property_and_by_short_name() {
+        let all = FLAG_PROPERTIES.join(",");
+        assert_eq!(Flags::from_names(&all).unwrap().bits(), 0xffff);
+        assert_eq!(Flags::from_names("disable-dm-rules, low_priority,SUBSYSTEM_UDEV_FLAG0").unwrap().bits(), 0x111);
+        assert_eq!(Flags::from_names("").unwrap().bits(), 0);
+        assert!(Flags::from_names("disable_everything").is_err());
     }
 
     #[test]

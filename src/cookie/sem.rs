@@ -53,6 +53,11 @@ pub fn complete(key: Key) -> Result<Completion, Errno> {
 pub struct Set(libc::c_int);
 
 impl Set {
+    /// The set of that identifier, as the kernel's table shows it.
+    pub fn from_id(id: i32) -> Self {
+        Set(id)
+    }
+
     /// Makes a new set for the key with the value 1; EEXIST where there is one.
     pub fn create(key: Key) -> Result<Self, Errno> {
         let set = Self::get(key, 0o600 | libc::IPC_CREAT | libc::IPC_EXCL)?;

@@ -1,0 +1,298 @@
+//! Every cookie of this IPC namespace, who waits for it, and what that means.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::libc;
+
+use super::Key;
+use super::sem::Set;
+use crate::error::{Error, Result};
+use crate::udevd::Udevd;
+
+/// One line of /proc/sysvipc/sem that is a cookie's. See proc(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The semaphore's key.
+    pub key: Key,
+    /// The set's identifier.
+    pub id: i32,
+    /// The owner.
+    pub uid: u32,
+    /// Last operation, seconds since 1970; 0 for none yet.
+    pub operated: u64,
+    /// Creation or last change of its attributes, seconds since 1970.
+    pub changed: u64,
+}
+
+/// The cookies among all semaphore sets, and how many sets there are at all.
+pub fn parse(table: &str) -> (Vec<Row>, usize) {
+    let lines = table.lines().skip(1);
+    let cookies = lines.clone().filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [key, id, _mode, _count, uid, _gid, _cuid, _cgid, operated, changed, ..] = fields.as_slice() else { return None };
+        Some(Row {
+            // Printed signed; a cookie's magic keeps it positive.
+            key: Key::from_raw(key.parse::<i32>().ok()?.cast_unsigned())?,
+            id: id.parse().ok()?,
+            uid: uid.parse().ok()?,
+            operated: operated.parse().ok()?,
+            changed: changed.parse().ok()?,
+        })
+    });
+    (cookies.collect(), lines.count())
+}
+
+/// A process, by number and name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name, at most 15 bytes (`/proc/PID/comm`).
+    pub name: String,
+}
+
+/// A cookie and everything that can be known about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its line in the kernel's table.
+    pub row: Row,
+    /// The semaphore's value, where this user may read it.
+    pub value: Option<u32>,
+    /// How many processes wait for it.
+    pub waiting: u32,
+    /// The processes that wait, where this user may see them.
+    pub waiters: Vec<Process>,
+    /// The process that operated on it last, if it lives: its creator until udev has completed something.
+    pub last: Option<Process>,
+}
+
+/// What a cookie's state means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Another user's: no tool of root waits for it.
+    Foreign,
+    /// Somebody announces events, or is a script between two commands; nobody waits yet.
+    InUse,
+    /// A tool waits; udev still works, or has only just stopped working.
+    Waiting,
+    /// A tool waits for notifications that will not come: udev has nothing left to process.
+    Stuck,
+    /// A tool waits, and no udevd runs (or it is stopped).
+    NoUdevd,
+    /// Complete, and nobody waits: its tool was killed.
+    Left,
+    /// Its value may not be read.
+    Unknown,
+}
+
+/// How long udev must have been idle, and the cookie unchanged, before it is called stuck.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+impl Entry {
+    /// Time since the last operation on it, or since its creation.
+    pub fn age(&self, now: SystemTime) -> Duration {
+        let since = self.row.operated.max(self.row.changed);
+        now.duration_since(UNIX_EPOCH + Duration::from_secs(since)).unwrap_or_default()
+    }
+
+    /// Notifications missing, where the value may be read. libdevmapper takes the first 1 before it waits; this
+    /// program, and a transaction that nobody waits for yet, leave it there.
+    pub fn missing(&self) -> Option<u32> {
+        let taken = self.waiting > 0 && !self.waiters.iter().all(|process| process.name == "dmhelper")
+            || self.waiting > 0 && self.waiters.is_empty();
+        self.value.map(|value| if taken { value } else { value.saturating_sub(1) })
+    }
+
+    /// What its state means.
+    pub fn verdict(&self, udevd: Udevd, busy: bool, now: SystemTime) -> Verdict {
+        if self.row.uid != 0 {
+            return Verdict::Foreign;
+        }
+        match (self.value, self.waiting) {
+            (None, _) => Verdict::Unknown,
+            (Some(0), 0) => Verdict::Left,
+            (Some(_), 0) => Verdict::InUse,
+            (Some(_), _) if udevd != Udevd::Running => Verdict::NoUdevd,
+            (Some(_), _) if !busy && self.age(now) >= GRACE => Verdict::Stuck,
+            (Some(_), _) => Verdict::Waiting,
+        }
+    }
+}
+
+/// Takes the census: one read of the kernel's table, one question for each value, one look at the processes if any waits.
+pub fn take(proc: &Path) -> Result<(Vec<Entry>, usize)> {
+    let path = proc.join("sysvipc/sem");
+    let table = fs::read_to_string(&path).map_err(|error| {
+        Error::io("read", path.as_os_str().as_bytes(), &error)
+            .advise("the kernel has no System V IPC, or /proc is not mounted: there are no cookies to see")
+    })?;
+    let (rows, sets) = parse(&table);
+    let mut entries: Vec<Entry> = rows
+        .into_iter()
+        .map(|row| {
+            let set = Set::from_id(row.id);
+            let last = set.last_pid().ok().flatten().and_then(|pid| process(proc, pid));
+            let waiting = set.waiters().map_or(0, |(rise, zero)| rise + zero);
+            Entry { row, value: set.value().ok(), waiting, waiters: Vec::new(), last }
+        })
+        .collect();
+    if entries.iter().any(|entry| entry.waiting > 0) {
+        let sleepers = sleepers(proc);
+        for entry in entries.iter_mut().filter(|entry| entry.waiting > 0) {
+            entry.waiters = waiters(entry, &sleepers);
+        }
+    }
+    Ok((entries, sets))
+}
+
+/// A process asleep in semop(2), and the set it sleeps on where the kernel tells.
+struct Sleeper {
+    process: Process,
+    set: Option<i32>,
+}
+
+/// Who sleeps on this entry's set. Where the kernel does not tell the set, the last one to operate on it is taken, or
+/// the only one there is.
+fn waiters(entry: &Entry, sleepers: &[Sleeper]) -> Vec<Process> {
+    let sure: Vec<_> = sleepers.iter().filter(|sleeper| sleeper.set == Some(entry.row.id)).map(|s| s.process.clone()).collect();
+    if !sure.is_empty() {
+        return sure;
+    }
+    let mut unsure = sleepers.iter().filter(|sleeper| sleeper.set.is_none()).map(|s| &s.process);
+    match unsure.clone().find(|process| Some(*process) == entry.last.as_ref()) {
+        Some(process) => vec![process.clone()],
+        None if unsure.clone().count() == 1 => unsure.next().cloned().into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+fn sleepers(proc: &Path) -> Vec<Sleeper> {
+    let own = fs::read_link(proc.join("self/ns/ipc")).ok();
+    let pids = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let directory = proc.join(pid.to_string());
+        let set = asleep(&directory)?;
+        let here = fs::read_link(directory.join("ns/ipc")).ok() == own;
+        here.then(|| process(proc, pid)).flatten().map(|process| Sleeper { process, set })
+    })
+    .collect()
+}
+
+/// Whether the process sleeps in semop or semtimedop: by its system call's number and first argument, or, on kernels
+/// without that file, by its kernel stack.
+fn asleep(directory: &Path) -> Option<Option<i32>> {
+    if let Ok(call) = fs::read_to_string(directory.join("syscall")) {
+        let mut words = call.split_whitespace();
+        let number: libc::c_long = words.next()?.parse().ok()?;
+        let set = words.next()?.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok())?;
+        return (number == libc::SYS_semop || number == libc::SYS_semtimedop).then(|| i32::try_from(set).ok());
+    }
+    let stack = fs::read_to_string(directory.join("stack")).ok()?;
+    stack.contains("semtimedop").then_some(None)
+}
+
+fn process(proc: &Path, pid: u32) -> Option<Process> {
+    let name = fs::read(proc.join(pid.to_string()).join("comm")).ok()?;
+    Some(Process { pid, name: crate::emit::printable(name.trim_ascii_end()) })
+}
+
+/// The kernel's limit on semaphore sets of one namespace (SEMMNI), the fourth number of /proc/sys/kernel/sem.
+pub fn limit(proc: &Path) -> Option<usize> {
+    fs::read_to_string(proc.join("sys/kernel/sem")).ok()?.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// Whether some process holds the cookie in its environment: a script in the middle of its transaction.
+pub fn is_exported(proc: &Path, key: Key) -> bool {
+    let prefix = format!("{}=", super::transaction::ENVIRONMENT);
+    let pids = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok());
+    pids.filter_map(|entry| fs::read(entry.path().join("environ")).ok()).any(|environment| {
+        environment.split(|&b| b == 0).any(|variable| {
+            let value = variable.strip_prefix(prefix.as_bytes()).and_then(|value| str::from_utf8(value).ok());
+            value.and_then(|value| value.parse::<super::Cookie>().ok()).and_then(super::Cookie::key) == Some(key)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(value: u32, waiting: u32, waiter: &str) -> Entry {
+        Entry {
+            row: Row { key: Key::from_raw(0x0d4d_1234).unwrap(), id: 7, uid: 0, operated: 1000, changed: 990 },
+            value: Some(value),
+            waiting,
+            waiters: (!waiter.is_empty()).then(|| Process { pid: 812, name: waiter.into() }).into_iter().collect(),
+            last: None,
+        }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_kernels_table_gives_the_cookies_alone() {
+        let table = "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n \
+                     223154449          3   600          1     0     0     0     0       1000        990\n \
+                     5          4   600          1     0     0     0     0          0        990\n \
+                     223150080          5   600          1     0     0     0     0          0        990\nrubbish\n";
+        let (rows, sets) = parse(table);
+        assert_eq!(rows, [Row { key: Key::from_raw(0x0d4d_1111).unwrap(), id: 3, uid: 0, operated: 1000, changed: 990 }]);
+        assert_eq!(sets, 4, "a zero base is no cookie, but a set all the same");
+    }
+
+    #[test]
+    fn the_first_one_is_no_missing_notification() {
+        assert_eq!(entry(3, 0, "").missing(), Some(2));
+        assert_eq!(entry(2, 1, "lvcreate").missing(), Some(2), "libdevmapper has taken it");
+        assert_eq!(entry(3, 1, "dmhelper").missing(), Some(2), "this program takes it at the end");
+        assert_eq!(Entry { value: None, ..entry(0, 0, "") }.missing(), None);
+    }
+
+    #[test]
+    fn a_verdict_needs_proof() {
+        let verdict = |entry: &Entry, busy, now| entry.verdict(Udevd::Running, busy, at(now));
+        let waiting = entry(1, 1, "lvcreate");
+        assert_eq!(verdict(&waiting, false, 1005), Verdict::Waiting, "udev may just have finished");
+        assert_eq!(verdict(&waiting, true, 9000), Verdict::Waiting, "udev still works");
+        assert_eq!(verdict(&waiting, false, 1010), Verdict::Stuck);
+        assert_eq!(waiting.verdict(Udevd::Absent, false, at(1001)), Verdict::NoUdevd);
+        assert_eq!(waiting.verdict(Udevd::Stopped, true, at(1001)), Verdict::NoUdevd);
+        assert_eq!(verdict(&entry(1, 0, ""), false, 9000), Verdict::InUse, "a script between two commands looks the same");
+        assert_eq!(verdict(&entry(0, 0, ""), false, 1001), Verdict::Left);
+        let mut foreign = entry(1, 1, "lvcreate");
+        foreign.row.uid = 1000;
+        assert_eq!(verdict(&foreign, false, 9000), Verdict::Foreign);
+    }
+
+    #[test]
+    fn a_sleeper_is_found_by_its_system_call_or_its_stack() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+        assert_eq!(asleep(directory.path()), None);
+        write("stack", "[<0>] __do_semtimedop+0x6ca/0x789\n");
+        assert_eq!(asleep(directory.path()), Some(None));
+        write("syscall", &format!("{} 0x7 0x7ffe 0x1 0x0 0x0 0x0 0x7ffe 0x7f\n", libc::SYS_semop));
+        assert_eq!(asleep(directory.path()), Some(Some(7)));
+        write("syscall", "0 0x7 0x7ffe 0x1 0x0 0x0 0x0 0x7ffe 0x7f\n");
+        assert_eq!(asleep(directory.path()), None);
+        write("syscall", "running\n");
+        assert_eq!(asleep(directory.path()), None);
+    }
+
+    #[test]
+    fn a_census_sees_a_cookie_of_our_own() {
+        use super::super::transaction::Transaction;
+        let mut transaction = Transaction::begin().unwrap();
+        transaction.expect_event(Default::default()).unwrap();
+        let (entries, sets) = take(Path::new("/proc")).unwrap();
+        let own = entries.iter().find(|entry| Some(entry.row.key) == transaction.cookie().key()).unwrap();
+        assert_eq!((own.missing(), own.waiting), (Some(1), 0));
+        assert_eq!(own.last.as_ref().map(|process| process.pid), Some(std::process::id()));
+        assert!(sets >= entries.len() && limit(Path::new("/proc")).unwrap() >= sets);
+    }
+}

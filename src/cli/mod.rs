@@ -1,6 +1,7 @@
 //! Every subcommand's arguments: the one definition of the command line.
 
 mod cookie;
+mod info;
 mod udev;
 
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ struct Arguments {
 #[derive(FromArgs, Debug)]
 #[argh(subcommand)]
 enum Command {
+    Info(info::Info),
     Udev(udev::Udev),
     Cookie(cookie::Cookie),
     Version(Version),
@@ -33,6 +35,7 @@ struct Version {}
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<()> {
     let Some(arguments) = parse(words)? else { return Ok(()) };
     match arguments.command {
+        Command::Info(command) => command.run(),
         Command::Udev(command) => command.run(),
         Command::Cookie(command) => command.run(),
         Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n")),

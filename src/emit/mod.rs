@@ -2,6 +2,8 @@
 
 pub mod env;
 pub mod event;
+pub mod json;
+pub mod table;
 
 use std::fmt::Write;
 

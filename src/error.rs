@@ -1,5 +1,6 @@
 //! One error type, one line: `operation object: cause`, with the value that was wrong and, where known, what to do.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -37,7 +38,7 @@ pub struct Error {
     operation: &'static str,
     object: String,
     cause: Cause,
-    advice: Option<&'static str>,
+    advice: Option<Cow<'static, str>>,
 }
 
 impl Error {
@@ -91,8 +92,8 @@ impl Error {
 
     /// The same error with what the reader can do about it.
     #[must_use]
-    pub fn advise(mut self, advice: &'static str) -> Self {
-        self.advice = Some(advice);
+    pub fn advise(mut self, advice: impl Into<Cow<'static, str>>) -> Self {
+        self.advice = Some(advice.into());
         self
     }
 
@@ -108,14 +109,19 @@ impl Error {
 
     /// The documented exit status: dmhelper(8), EXIT STATUS.
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self.cause {
+        ExitCode::from(self.status())
+    }
+
+    /// The same as a number: of several failures the highest is the program's.
+    pub fn status(&self) -> u8 {
+        match self.cause {
             Cause::Os(_) | Cause::Malformed(_) => 1,
             Cause::Usage(_) => 2,
             Cause::NotFound | Cause::NoCookie => 3,
             Cause::Denied => 4,
             Cause::TimedOut(_) => 5,
             Cause::NoUdevd => 6,
-        })
+        }
     }
 }
 
@@ -130,7 +136,7 @@ impl fmt::Display for Error {
             Cause::Denied => f.write_str("permission denied")?,
             Cause::Os(errno) => write!(f, "{}", errno.desc())?,
         }
-        self.advice.map_or(Ok(()), |advice| write!(f, "; {advice}"))
+        self.advice.as_ref().map_or(Ok(()), |advice| write!(f, "; {advice}"))
     }
 }
 

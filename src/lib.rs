@@ -5,12 +5,17 @@
 //!
 //! ```text
 //! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
+//! DEVICE → Devno → dm, sysfs, udev record → Info → emit             (explanation)
 //! DM_COOKIE → Cookie → semaphore                                    (synchronisation)
 //! ```
 //!
 //! - [`devno`], [`name`]: the three identities of a device. Pure.
 //! - [`dm`]: queries: the control node's ioctl, and sysfs for those who may not use it.
-//! - [`cookie`]: libdevmapper's cookies: the value and its flags (pure), the semaphore behind it.
+//! - [`cookie`]: libdevmapper's cookies: the value and its flags (pure), the semaphore behind it, transactions of
+//!   several events, who waits for what.
+//! - [`udevd`]: whether a udevd runs. [`deadline`]: how long to wait for it.
+//! - [`udevdb`]: a device's record in the udev database. Pure, but for one read.
+//! - [`info`]: all that is known of one device, gathered once.
 //! - [`decision`]: what an event means: the decision table. Pure.
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`cli`]: arguments and wiring of the subcommands.
@@ -25,6 +30,8 @@ pub mod devno;
 pub mod dm;
 pub mod emit;
 pub mod error;
+pub mod info;
 pub mod log;
 pub mod name;
 pub mod udevd;
+pub mod udevdb;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     dmhelper::log::start();
     match dmhelper::cli::run(std::env::args_os()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             if !error.is_closed_pipe() {
                 log::error!("{error}");

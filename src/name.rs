@@ -240,6 +240,11 @@ impl DmUuid {
         }
     }
 
+    /// What stands before the first `-`: the subsystem, as its rules recognise it.
+    pub fn prefix(&self) -> &[u8] {
+        split_once(&self.0, b'-').map_or(b"", |(prefix, _)| prefix)
+    }
+
     /// The owner's name for people: a known subsystem's, else the prefix as it stands.
     pub fn subsystem(&self) -> Option<String> {
         let prefix = match self.owner() {
@@ -275,15 +280,24 @@ fn crypt_owner(rest: &[u8]) -> Owner<'_> {
 
 /// A UUID of 32 hexadecimal digits with the dashes that blkid and cryptsetup print; anything else as it is.
 pub fn dashed_uuid(digits: &[u8]) -> Vec<u8> {
-    if digits.len() != 32 {
-        return digits.to_vec();
+    dashed(digits, &[8, 12, 16, 20])
+}
+
+/// An LVM UUID of 32 characters with the dashes that `vgs` and `lvs` print; anything else as it is.
+pub fn dashed_lvm_uuid(characters: &[u8]) -> Vec<u8> {
+    dashed(characters, &[6, 10, 14, 18, 22, 26])
+}
+
+fn dashed(characters: &[u8], before: &[usize]) -> Vec<u8> {
+    if characters.len() != 32 {
+        return characters.to_vec();
     }
-    let mut dashed = Vec::with_capacity(36);
-    for (index, digit) in digits.iter().enumerate() {
-        if matches!(index, 8 | 12 | 16 | 20) {
+    let mut dashed = Vec::with_capacity(40);
+    for (index, character) in characters.iter().enumerate() {
+        if before.contains(&index) {
             dashed.push(b'-');
         }
-        dashed.push(*digit);
+        dashed.push(*character);
     }
     dashed
 }
@@ -358,6 +372,13 @@ mod tests {
         assert_eq!(uuid("partx-y").owner(), Owner::Other { subsystem: b"partx" });
         assert_eq!(uuid("LVM-short").owner(), Owner::Other { subsystem: b"LVM" });
         assert_eq!(uuid("plain").owner(), Owner::Unknown);
+    }
+
+    #[test]
+    fn uuids_get_the_dashes_that_their_tools_print() {
+        assert_eq!(dashed_uuid(b"0123456789abcdef0123456789abcdef"), b"01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(dashed_lvm_uuid(b"WOWcbsuJMhXzlHZOlUlcWdGBfYm352SI"), b"WOWcbs-uJMh-XzlH-ZOlU-lcWd-GBfY-m352SI");
+        assert_eq!(dashed_lvm_uuid(b"short"), b"short");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Every subcommand's arguments: the one definition of the command line.
 
 mod cookie;
+mod info;
 mod udev;
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use argh::FromArgs;
 
@@ -19,6 +21,7 @@ struct Arguments {
 #[derive(FromArgs, Debug)]
 #[argh(subcommand)]
 enum Command {
+    Info(info::Info),
     Udev(udev::Udev),
     Cookie(cookie::Cookie),
     Version(Version),
@@ -30,13 +33,15 @@ enum Command {
 struct Version {}
 
 /// Parses the command line and runs its command.
-pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<()> {
-    let Some(arguments) = parse(words)? else { return Ok(()) };
+pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode> {
+    let Some(arguments) = parse(words)? else { return Ok(ExitCode::SUCCESS) };
     match arguments.command {
-        Command::Udev(command) => command.run(),
-        Command::Cookie(command) => command.run(),
-        Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Info(command) => command.run()?,
+        Command::Udev(command) => command.run()?,
+        Command::Cookie(command) => return command.run(),
+        Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n"))?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The arguments; `None` when they asked for help, which is printed then.

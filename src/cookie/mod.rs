@@ -3,6 +3,8 @@
 //! Source: libdevmapper.h (`DM_UDEV_*`), the contract every tool on libdevmapper relies on.
 
 pub mod census;
+pub mod namespace;
+pub mod reap;
 pub mod sem;
 pub mod transaction;
 
@@ -32,6 +34,36 @@ pub const FLAG_PROPERTIES: [&str; 16] = [
     "DM_SUBSYSTEM_UDEV_FLAG5",
     "DM_SUBSYSTEM_UDEV_FLAG6",
     "DM_SUBSYSTEM_UDEV_FLAG7",
+];
+
+/// What each flag says to a person who looks at a device, by its bit. A subsystem's own flags have
+/// [`SUBSYSTEM_FLAG_WORDS`] where their meaning is known.
+pub const FLAG_WORDS: [&str; 16] = [
+    "no /dev/mapper link: the general rules are off",
+    "the rules of its subsystem are off",
+    "no /dev/disk links: the disk rules are off",
+    "other packages' rules leave it alone",
+    "its links give way to those of other devices",
+    "libdevmapper makes no nodes in udev's place",
+    "set up by a device-mapper tool",
+    "flag 7, which has no meaning yet",
+    "flag 0 of its subsystem",
+    "flag 1 of its subsystem",
+    "flag 2 of its subsystem",
+    "flag 3 of its subsystem",
+    "flag 4 of its subsystem",
+    "flag 5 of its subsystem",
+    "flag 6 of its subsystem",
+    "flag 7 of its subsystem",
+];
+
+/// Subsystem flags whose meaning is known: UUID prefix, bit, words. Sources: lvm2's `lib/activate/dev_manager.c`
+/// (LVM), multipath-tools' `libmultipath/devmapper.h`.
+pub const SUBSYSTEM_FLAG_WORDS: [(&[u8], u32, &str); 4] = [
+    (b"LVM", 8, "not to be scanned: LVM has not wiped it yet"),
+    (b"mpath", 8, "its table was reloaded, nothing else changed"),
+    (b"mpath", 9, "kpartx leaves its partitions alone"),
+    (b"mpath", 10, "no path to the disk works"),
 ];
 
 /// The udev flags of a device-mapper event.
@@ -97,6 +129,14 @@ impl Flags {
         FLAG_PROPERTIES.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, name)| *name)
     }
 
+    /// The set bits in words, low to high; `prefix` is the part of the device's UUID before its first `-`.
+    pub fn words(self, prefix: &[u8]) -> impl Iterator<Item = &'static str> {
+        FLAG_WORDS.iter().zip(0..).filter(move |(_, bit)| self.0 & (1 << bit) != 0).map(move |(words, bit)| {
+            let known = SUBSYSTEM_FLAG_WORDS.iter().find(|(owner, own_bit, _)| *owner == prefix && *own_bit == bit);
+            known.map_or(*words, |(_, _, words)| *words)
+        })
+    }
+
     /// The flags for which `is_set` says yes, asked by property name: how a udev environment or database holds them.
     pub fn from_properties(mut is_set: impl FnMut(&'static str) -> bool) -> Self {
         Flags(FLAG_PROPERTIES.iter().enumerate().filter(|(_, name)| is_set(name)).fold(0, |bits, (bit, _)| bits | 1 << bit))
@@ -138,7 +178,7 @@ impl Cookie {
 
 impl fmt::Display for Cookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}", self.0)
+        write!(f, "{:#010x}", self.0)
     }
 }
 
@@ -240,5 +280,16 @@ mod tests {
         );
         assert_eq!(Flags::from_properties(|name| names.contains(&name)), flags);
         assert!(flags.contains(Flags::PRIMARY_SOURCE) && !flags.contains(Flags::LOW_PRIORITY));
+    }
+
+    #[test]
+    fn a_subsystems_flag_has_its_owners_words_and_only_those() {
+        let noscan = |prefix: &[u8]| Flags::LVM_NOSCAN.words(prefix).collect::<Vec<_>>();
+        assert_eq!(noscan(b"LVM"), ["not to be scanned: LVM has not wiped it yet"]);
+        assert_eq!(noscan(b"mpath"), ["its table was reloaded, nothing else changed"]);
+        assert_eq!(noscan(b"CRYPT"), ["flag 0 of its subsystem"]);
+        let all: Vec<_> = Flags::from_bits(u16::MAX).words(b"").collect();
+        assert_eq!(all, FLAG_WORDS, "one for each bit, low to high");
+        assert!(all.iter().all(|words| words.chars().count() <= 64), "they stand in a table of 80 columns");
     }
 }

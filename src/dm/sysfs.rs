@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::Device;
+use super::{Device, Listed};
 use crate::devno::Devno;
 use crate::error::{Error, Result};
 use crate::name::{DmName, DmUuid};
@@ -35,6 +35,19 @@ impl Sysfs {
         })
     }
 
+    /// Whether the number is a device-mapper device's, even one that is going away and has lost its name.
+    pub fn is_device_mapper(&self) -> bool {
+        self.directory.join("dm").is_dir()
+    }
+
+    /// The kernel's own name of a block device (`sda`, `loop0`); `None` where there is no such device.
+    pub fn kernel_name(&self) -> Option<Vec<u8>> {
+        let target = fs::read_link(&self.directory).ok()?;
+        // sysfs writes `!` where the name has a slash.
+        let slash = |byte: &u8| if *byte == b'!' { b'/' } else { *byte };
+        Some(target.file_name()?.as_bytes().iter().map(slash).collect())
+    }
+
     /// Size in sectors of 512 bytes: 0 without a live table.
     pub fn size(&self) -> Option<u64> {
         self.number("size")
@@ -45,13 +58,13 @@ impl Sysfs {
         self.number("ro").map(|value| value != 0)
     }
 
-    /// Numbers and kernel names of the devices this one uses (`slaves`).
-    pub fn dependencies(&self) -> Vec<(Devno, Vec<u8>)> {
+    /// The devices this one uses (`slaves`).
+    pub fn dependencies(&self) -> Vec<Devno> {
         self.related("slaves")
     }
 
-    /// Numbers and kernel names of the devices that use this one (`holders`).
-    pub fn dependants(&self) -> Vec<(Devno, Vec<u8>)> {
+    /// The devices that use this one (`holders`).
+    pub fn dependants(&self) -> Vec<Devno> {
         self.related("holders")
     }
 
@@ -75,18 +88,22 @@ impl Sysfs {
         str::from_utf8(&self.attribute(name).ok()??).ok()?.trim().parse().ok()
     }
 
-    fn related(&self, direction: &str) -> Vec<(Devno, Vec<u8>)> {
-        let directory = self.directory.join(direction);
-        let mut devices: Vec<_> = fs::read_dir(&directory)
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.ok()?.file_name();
-                let number = fs::read_to_string(directory.join(&name).join("dev")).ok()?;
-                Some((number.trim().parse().ok()?, name.as_bytes().to_vec()))
-            })
-            .collect();
-        devices.sort();
-        devices
+    fn related(&self, direction: &str) -> Vec<Devno> {
+        numbers_in(&self.directory.join(direction))
     }
+}
+
+/// Every device-mapper device that sysfs shows. Since Linux 5.16 it shows none that never had a table.
+pub fn list(sys: &Path) -> Vec<Listed> {
+    let device = |devno| Sysfs::new(sys, devno).device().ok();
+    let listed = |Device { devno, name, uuid, .. }| Listed { devno, name, uuid, event_number: None };
+    numbers_in(&sys.join("class/block")).into_iter().filter_map(device).map(listed).collect()
+}
+
+/// The device numbers of a directory of links to block devices; what vanishes meanwhile is left out.
+fn numbers_in(directory: &Path) -> Vec<Devno> {
+    let number = |entry: io::Result<fs::DirEntry>| fs::read_to_string(entry.ok()?.path().join("dev")).ok()?.trim().parse().ok();
+    let mut numbers: Vec<_> = fs::read_dir(directory).into_iter().flatten().filter_map(number).collect();
+    numbers.sort();
+    numbers
 }

@@ -1,7 +1,10 @@
 //! From values to bytes for somebody else: all quoting and escaping of output is here.
 
+pub mod cookies;
 pub mod env;
 pub mod event;
+pub mod json;
+pub mod table;
 
 use std::fmt::Write;
 

@@ -1,0 +1,128 @@
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use argh::FromArgs;
+
+use super::{RUN_UDEV, Timeout};
+use crate::cookie::census::{self, Entry};
+use crate::cookie::reap::{self, Circumstances, Treatment};
+use crate::cookie::sem::Set;
+use crate::emit::cookies;
+use crate::error::{Error, Result};
+use crate::udevd::Udevd;
+
+/// Show every udev cookie, who waits for it and what that means.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "list")]
+pub(super) struct List {
+    /// print one JSON object
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Release what is provably stuck: complete cookies whose notifications will not come, remove those left behind.
+/// Without --yes it only says what it would do.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "reap")]
+pub(super) struct Reap {
+    /// leave younger cookies alone; with it, unused cookies that old count as left behind too
+    #[argh(option)]
+    older_than: Option<Timeout>,
+
+    /// do it
+    #[argh(switch)]
+    yes: bool,
+}
+
+/// Complete or remove every cookie of root, proof or not: what dmsetup udevcomplete_all is for.
+/// Without --yes it only says what it would do.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "complete-all")]
+pub(super) struct CompleteAll {
+    /// leave younger cookies alone
+    #[argh(option)]
+    older_than: Option<Timeout>,
+
+    /// do it
+    #[argh(switch)]
+    yes: bool,
+}
+
+const PROC: &str = "/proc";
+
+fn circumstances(older_than: Option<Duration>) -> Result<Circumstances> {
+    let run = Path::new(RUN_UDEV);
+    Ok(Circumstances { udevd: Udevd::find(run, Path::new(PROC))?, busy: Udevd::is_busy(run), now: SystemTime::now(), older_than })
+}
+
+impl List {
+    pub(super) fn run(self) -> Result<()> {
+        let (entries, sets) = census::take(Path::new(PROC))?;
+        let usage = cookies::Usage { sets, limit: census::limit(Path::new(PROC)) };
+        let circumstances = circumstances(None)?;
+        super::super::print(&if self.json {
+            cookies::json(&entries, usage, &circumstances)?
+        } else {
+            cookies::table(&entries, usage, &circumstances)
+        })
+    }
+}
+
+impl Reap {
+    pub(super) fn run(self) -> Result<()> {
+        let circumstances = circumstances(age(self.older_than)?)?;
+        treat_all(self.yes, &circumstances, |entry| {
+            reap::reap(entry, &circumstances, || census::is_exported(Path::new(PROC), entry.row.key))
+        })
+    }
+}
+
+impl CompleteAll {
+    pub(super) fn run(self) -> Result<()> {
+        let circumstances = circumstances(age(self.older_than)?)?;
+        treat_all(self.yes, &circumstances, |entry| reap::all(entry, &circumstances))
+    }
+}
+
+fn age(limit: Option<Timeout>) -> Result<Option<Duration>> {
+    let finite = |limit: Timeout| limit.duration().ok_or_else(|| Error::usage("--older-than", "infinity", "nothing is that old"));
+    limit.map(finite).transpose()
+}
+
+/// Treats every cookie, printing each decision; goes on after a failure and returns the last one.
+fn treat_all(yes: bool, circumstances: &Circumstances, decide: impl Fn(&Entry) -> Treatment) -> Result<()> {
+    let (entries, _) = census::take(Path::new(PROC))?;
+    let mut outcome = Ok(());
+    let mut pending = 0;
+    for entry in &entries {
+        let treatment = decide(entry);
+        let done = match treatment {
+            Treatment::Keep(_) => Ok(()),
+            _ if !yes => {
+                pending += 1;
+                Ok(())
+            }
+            treatment => treat(entry, treatment),
+        };
+        match done {
+            Ok(()) => super::super::print(&cookies::decision(entry, treatment, yes, circumstances))?,
+            failed => outcome = failed,
+        }
+    }
+    if entries.is_empty() {
+        super::super::print("no cookies\n")?;
+    } else if pending > 0 {
+        super::super::print("nothing was changed; --yes does it\n")?;
+    }
+    outcome
+}
+
+fn treat(entry: &Entry, treatment: Treatment) -> Result<()> {
+    let set = Set::from_id(entry.row.id);
+    let failed = |operation| move |errno| Error::os(operation, entry.row.key.to_string(), errno);
+    match treatment {
+        Treatment::Complete => reap::complete_missing(set).map(drop).map_err(failed("complete cookie")),
+        Treatment::Remove => set.remove().map_err(failed("remove cookie")),
+        Treatment::Keep(_) => Ok(()),
+    }
+}

@@ -1,0 +1,149 @@
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use argh::FromArgs;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{RUN_UDEV, Timeout, wait};
+use crate::cookie;
+use crate::cookie::transaction::{Backend, ENVIRONMENT, Semaphore, Transaction};
+use crate::error::{Error, Result};
+use crate::udevd::Udevd;
+
+/// Run a command whose device-mapper tools all share one cookie, and wait for udev once, at its end.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "run")]
+pub(super) struct Run {
+    /// how long to wait for udev at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min
+    #[argh(option, default = "Timeout::DEFAULT")]
+    timeout: Timeout,
+
+    /// run although no udevd is running: something else completes
+    #[argh(switch)]
+    without_udevd: bool,
+
+    /// the command and its arguments
+    #[argh(positional, greedy)]
+    command: Vec<String>,
+}
+
+/// Remove a cookie when standard input ends: for cookies that must not outlive their script.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "guard")]
+pub(super) struct Guard {
+    /// the cookie
+    #[argh(positional)]
+    cookie: cookie::Cookie,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let words = self.command.strip_prefix(&["--".to_string()]).unwrap_or(&self.command);
+        let [program, arguments @ ..] = words else {
+            return Err(Error::usage("command", "cookie run", "no command to run; see dmhelper cookie run --help"));
+        };
+        if !self.without_udevd && Udevd::find(Path::new(RUN_UDEV), Path::new("/proc"))? == Udevd::Absent {
+            return Err(Error::no_udevd("run", program).advise("start it first, or give --without-udevd"));
+        }
+        let transaction = Transaction::begin()?;
+        let semaphore = Semaphore::open(transaction.cookie())?;
+        let cookie = transaction.cookie().to_string();
+        // From here on the guard removes the cookie if this process dies, of whatever it may be.
+        let _guard = spawn_guard(&cookie)?;
+        let signals = forward_signals(semaphore)?;
+
+        let mut command = Command::new(program);
+        let mut child = command.args(arguments).env(ENVIRONMENT, &cookie).spawn().map_err(|error| Error::io("run", program, &error))?;
+        signals.child.store(i32::try_from(child.id()).unwrap_or(0), Ordering::SeqCst);
+        let status = child.wait().map_err(|error| Error::io("run", program, &error))?;
+        signals.child.store(0, Ordering::SeqCst);
+
+        if let Some(signal) = signals.received() {
+            return transaction.cancel().map(|()| exit_code(128 + signal));
+        }
+        let waited = wait::wait(&semaphore, self.timeout, self.without_udevd);
+        transaction.cancel()?;
+        if let Some(signal) = signals.received() {
+            return Ok(exit_code(128 + signal));
+        }
+        // The command's own failure says more than what udev has not done for it.
+        match waited {
+            Err(error) if status.success() => Err(error),
+            Err(error) => {
+                log::error!("{error}");
+                Ok(own_status(status))
+            }
+            Ok(()) => Ok(own_status(status)),
+        }
+    }
+}
+
+impl Guard {
+    pub(super) fn run(self) -> Result<()> {
+        let semaphore = Semaphore::open(self.cookie)?;
+        // Whatever comes is not for us; an error means that nobody is there any more.
+        let _ = std::io::copy(&mut std::io::stdin().take(u64::MAX), &mut std::io::sink());
+        semaphore.remove()
+    }
+}
+
+/// A process of its own that outlives us by a moment: it sees our end of the pipe close, even when we are killed.
+fn spawn_guard(cookie: &str) -> Result<Child> {
+    let own = std::env::current_exe().map_err(|error| Error::io("find", "own program", &error))?;
+    Command::new(&own)
+        .args(["cookie", "guard", cookie])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        // Out of the terminal's reach: ^C is for the command.
+        .process_group(0)
+        .spawn()
+        .map_err(|error| Error::io("run", own.as_os_str().as_encoded_bytes(), &error))
+}
+
+/// The command's process, 0 while there is none, and the first signal that came for us.
+struct Forwarding {
+    child: &'static AtomicI32,
+    signal: &'static AtomicI32,
+}
+
+impl Forwarding {
+    fn received(&self) -> Option<i32> {
+        match self.signal.load(Ordering::SeqCst) {
+            0 => None,
+            signal => Some(signal),
+        }
+    }
+}
+
+/// Passes signals on to the command while it runs; afterwards ends our wait by removing the cookie.
+fn forward_signals(semaphore: Semaphore) -> Result<Forwarding> {
+    static CHILD: AtomicI32 = AtomicI32::new(0);
+    static SIGNAL: AtomicI32 = AtomicI32::new(0);
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| Error::io("catch", "signals", &error))?;
+    std::thread::spawn(move || {
+        for number in signals.forever() {
+            SIGNAL.store(number, Ordering::SeqCst);
+            match (CHILD.load(Ordering::SeqCst), Signal::try_from(number)) {
+                (0, _) | (_, Err(_)) => drop(semaphore.remove()),
+                // Gone meanwhile: then our wait for it is over as well.
+                (pid, Ok(signal)) => drop(kill(Pid::from_raw(pid), signal)),
+            }
+        }
+    });
+    Ok(Forwarding { child: &CHILD, signal: &SIGNAL })
+}
+
+/// A command's status as a shell shows it: 128 and the signal's number when a signal ended it.
+fn own_status(status: ExitStatus) -> ExitCode {
+    exit_code(status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1))
+}
+
+fn exit_code(status: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(status).unwrap_or(1))
+}

@@ -1,0 +1,93 @@
+use std::path::Path;
+
+use argh::FromArgs;
+
+use super::{RUN_UDEV, Timeout};
+use crate::cookie;
+use crate::cookie::sem::Waited;
+use crate::cookie::transaction::{Backend, Semaphore};
+use crate::error::{Error, Result};
+use crate::udevd::Udevd;
+
+/// Wait until udev has completed all events of a cookie, then remove it.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "release")]
+pub(super) struct Release {
+    /// how long at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min
+    #[argh(option, default = "Timeout::DEFAULT")]
+    timeout: Timeout,
+
+    /// remove the cookie even when the time is over
+    #[argh(switch)]
+    cancel: bool,
+
+    /// wait although no udevd is running: something else completes
+    #[argh(switch)]
+    without_udevd: bool,
+
+    /// the cookie
+    #[argh(positional)]
+    cookie: cookie::Cookie,
+}
+
+/// Wait as release does; with --no-remove the cookie stays and can be used on.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "wait")]
+pub(super) struct Wait {
+    /// how long at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min
+    #[argh(option, default = "Timeout::DEFAULT")]
+    timeout: Timeout,
+
+    /// leave the cookie for further events
+    #[argh(switch)]
+    no_remove: bool,
+
+    /// wait although no udevd is running: something else completes
+    #[argh(switch)]
+    without_udevd: bool,
+
+    /// the cookie
+    #[argh(positional)]
+    cookie: cookie::Cookie,
+}
+
+impl Release {
+    pub(super) fn run(self) -> Result<()> {
+        let semaphore = Semaphore::open(self.cookie)?;
+        let waited = wait(&semaphore, self.timeout, self.without_udevd);
+        if waited.is_ok() || self.cancel {
+            semaphore.remove()?;
+        }
+        waited
+    }
+}
+
+impl Wait {
+    pub(super) fn run(self) -> Result<()> {
+        let semaphore = Semaphore::open(self.cookie)?;
+        wait(&semaphore, self.timeout, self.without_udevd)?;
+        if self.no_remove { Ok(()) } else { semaphore.remove() }
+    }
+}
+
+/// Waits with a deadline; on failure the cookie is as it was and the message says what is missing.
+pub(super) fn wait(semaphore: &Semaphore, timeout: Timeout, without_udevd: bool) -> Result<()> {
+    let cookie = semaphore.cookie().to_string();
+    if !without_udevd && semaphore.missing()? > 0 && Udevd::find(Path::new(RUN_UDEV), Path::new("/proc"))? == Udevd::Absent {
+        return Err(Error::no_udevd("wait for cookie", cookie).advise("--without-udevd waits for others that complete"));
+    }
+    match semaphore.wait(timeout.deadline())? {
+        Waited::Complete => Ok(()),
+        Waited::Removed => {
+            log::warn!("wait for cookie {cookie}: somebody removed it; whether udev was done is not known");
+            Ok(())
+        }
+        Waited::TimedOut => {
+            let missing = match semaphore.missing()? {
+                1 => "1 notification is missing".to_string(),
+                n => format!("{n} notifications are missing"),
+            };
+            Err(Error::timed_out("wait for cookie", cookie, format!("{missing} after {timeout}")).advise("see `dmhelper cookie list`"))
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! All that is known of a device, gathered once: what `dmhelper info` shows.
+//!
+//! Three sources: the control node (root), sysfs and the udev database (everybody). The block device is never opened.
+
+pub mod find;
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use crate::devno::Devno;
+use crate::dm::sysfs::{self, Sysfs};
+use crate::dm::{Control, Device, Listed, Selector, Target};
+use crate::error::{Cause, Error, Result};
+use crate::name::{DmUuid, Owner};
+use crate::udevdb::Record;
+use find::Meaning;
+
+/// What a device can be used for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It has a table and passes requests on.
+    Active,
+    /// Requests wait for a resume.
+    Suspended,
+    /// It never had a table: there is nothing to use.
+    NoTable,
+    /// Not suspended; whether it has a table, only root learns.
+    Unknown,
+}
+
+/// Another device, above or below.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Related {
+    /// Its number.
+    pub devno: Devno,
+    /// Its device-mapper name, or the kernel's name for devices of other kinds.
+    pub name: Option<Vec<u8>>,
+    /// Whether it is a device-mapper device.
+    pub device_mapper: bool,
+}
+
+/// What is known of one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// Its identities and state.
+    pub device: Device,
+    /// Size in sectors of 512 bytes.
+    pub size: Option<u64>,
+    /// Whether writes are refused.
+    pub read_only: Option<bool>,
+    /// The live table's ranges; only root learns them.
+    pub targets: Option<Vec<Target>>,
+    /// The devices it uses.
+    pub dependencies: Vec<Related>,
+    /// The devices that use it.
+    pub dependants: Vec<Related>,
+    /// The device a partition lies on.
+    pub parent: Option<Related>,
+    /// Its record in the udev database, once udevd has processed it.
+    pub udev: Option<Record>,
+    /// Whether udevd is there at all.
+    pub udevd: bool,
+}
+
+impl Info {
+    /// Whether a table is live. Only a device that has one has a size.
+    pub fn live_table(&self) -> Option<bool> {
+        let sized = || self.size.is_some_and(|size| size > 0).then_some(true);
+        self.device.details.map(|details| details.live_table).or_else(sized)
+    }
+
+    /// What it can be used for now.
+    pub fn state(&self) -> State {
+        match self.live_table() {
+            _ if self.device.suspended => State::Suspended,
+            Some(true) => State::Active,
+            Some(false) => State::NoTable,
+            None => State::Unknown,
+        }
+    }
+
+    /// What its UUID tells.
+    pub fn owner(&self) -> Owner<'_> {
+        self.device.uuid.as_ref().map_or(Owner::Unknown, DmUuid::owner)
+    }
+}
+
+/// Where the system shows itself.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    /// devtmpfs.
+    pub dev: PathBuf,
+    /// sysfs.
+    pub sys: PathBuf,
+    /// procfs.
+    pub proc: PathBuf,
+    /// udev's runtime directory.
+    pub run_udev: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self { dev: "/dev".into(), sys: "/sys".into(), proc: "/proc".into(), run_udev: "/run/udev".into() }
+    }
+}
+
+/// The opened sources, and a list of all devices to name the neighbours of one.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    roots: &'a Roots,
+    /// `None` for those who may not use it.
+    control: Option<Control>,
+    devices: Vec<Listed>,
+}
+
+impl<'a> Sources<'a> {
+    /// Opens the control node and lists all devices in one ioctl; from sysfs for those who may not.
+    ///
+    /// # Errors
+    /// No device-mapper in the kernel, or a control node that does not answer.
+    pub fn open(roots: &'a Roots) -> Result<Self> {
+        let asked = Control::open(&roots.dev, &roots.proc).and_then(|control| Ok((control.list()?, control)));
+        let (mut devices, control) = match asked {
+            Ok((devices, control)) => (devices, Some(control)),
+            Err(error) if *error.cause() == Cause::Denied => (sysfs::list(&roots.sys), None),
+            Err(error) => return Err(error),
+        };
+        // Kernels older than interface 4.45 list no UUIDs, but sysfs has them.
+        if control.is_some() && devices.iter().all(|device| device.uuid.is_none()) {
+            for device in &mut devices {
+                device.uuid = Sysfs::new(&roots.sys, device.devno).device().ok().and_then(|device| device.uuid);
+            }
+        }
+        devices.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { roots, control, devices })
+    }
+
+    /// Whether the control node answers: without it some facts stay unknown.
+    pub fn is_privileged(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// All devices, by name.
+    pub fn devices(&self) -> &[Listed] {
+        &self.devices
+    }
+
+    /// The device that a word means; one that begins with `/` or `.` and has a slash is a path.
+    pub fn find(&self, word: &str, meaning: Meaning) -> Result<Devno> {
+        let is_path = word.starts_with('/') || word.starts_with("./") || word.starts_with("../");
+        let number = if meaning == Meaning::Any && is_path { self.stat(word)? } else { word.parse().ok() };
+        let found = match number.filter(|_| is_path) {
+            Some(devno) => find::find(&self.devices, &devno.to_string(), Meaning::Devno).map_err(|_| Error::not_found("info", word)),
+            None => find::find(&self.devices, word, meaning),
+        };
+        found.map_err(|error| match number.and_then(|devno| Some((devno, self.foreign_name(devno)?))) {
+            Some((devno, name)) if *error.cause() == Cause::NotFound => {
+                error.advise(format!("{devno} is {}, a block device of another kind", crate::emit::printable(&name)))
+            }
+            _ => error,
+        })
+    }
+
+    /// All that is known of a device.
+    pub fn gather(&self, devno: Devno) -> Result<Info> {
+        let sysfs = Sysfs::new(&self.roots.sys, devno);
+        let (device, targets, dependencies) = match &self.control {
+            Some(control) => {
+                let mut dependencies = control.dependencies(devno)?;
+                dependencies.sort();
+                (control.device(Selector::Devno(devno))?, Some(control.targets(devno)?), dependencies)
+            }
+            None => (sysfs.device()?, None, sysfs.dependencies()),
+        };
+        Ok(Info {
+            size: sysfs.size().or_else(|| Some(targets.as_ref()?.iter().map(|target| target.length).sum())),
+            read_only: device.details.map(|details| details.read_only).or_else(|| sysfs.read_only()),
+            dependencies: dependencies.into_iter().map(|other| self.relate(other)).collect(),
+            dependants: sysfs.dependants().into_iter().map(|other| self.relate(other)).collect(),
+            parent: device.uuid.as_ref().and_then(|uuid| self.parent(uuid)),
+            udev: Record::read(&self.roots.run_udev, devno)?,
+            udevd: self.roots.run_udev.join("control").exists(),
+            device,
+            targets,
+        })
+    }
+
+    /// The number behind a path.
+    fn stat(&self, path: &str) -> Result<Option<Devno>> {
+        match std::fs::metadata(path) {
+            Ok(file) if file.file_type().is_block_device() => Ok(Some(Devno::from_rdev(file.rdev()))),
+            Ok(_) => Err(Error::usage("info", path, "not a block device")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = Path::new(path).strip_prefix(self.roots.dev.join("mapper")).ok().and_then(Path::to_str);
+                let node_missing = name.is_some_and(|name| find::find(&self.devices, name, Meaning::Name).is_ok());
+                Err(Error::not_found("info", path).advise(match name {
+                    Some(name) if node_missing => {
+                        format!("the path is missing, the device is there: dmhelper info --name {}", quoted(name))
+                    }
+                    _ => "there is no such path".to_string(),
+                }))
+            }
+            Err(error) => Err(Error::io("info", path, &error)),
+        }
+    }
+
+    /// The kernel's name of a block device that is not device-mapper's.
+    fn foreign_name(&self, devno: Devno) -> Option<Vec<u8>> {
+        Some(self.relate(devno)).filter(|other| !other.device_mapper)?.name
+    }
+
+    fn relate(&self, devno: Devno) -> Related {
+        let sysfs = Sysfs::new(&self.roots.sys, devno);
+        let listed = self.devices.iter().find(|device| device.devno == devno).map(|device| device.name.clone());
+        // One that is younger than the list is still not named `dm-N`.
+        match listed.or_else(|| sysfs.device().ok().map(|device| device.name)) {
+            Some(name) => Related { devno, name: Some(name.as_bytes().to_vec()), device_mapper: true },
+            None => {
+                let device_mapper = sysfs.is_device_mapper();
+                Related { devno, name: sysfs.kernel_name().filter(|_| !device_mapper), device_mapper }
+            }
+        }
+    }
+
+    /// The device that a partition's UUID says it lies on: by its UUID, or by its number for devices without one.
+    fn parent(&self, uuid: &DmUuid) -> Option<Related> {
+        let Owner::Partition { parent, .. } = uuid.owner() else { return None };
+        let by_uuid = self.devices.iter().find(|device| device.uuid.as_ref().is_some_and(|uuid| uuid.as_bytes() == parent));
+        let by_number = || {
+            let number = str::from_utf8(parent).ok()?.strip_prefix("devnode_")?;
+            number.split('_').next()?.parse().ok()
+        };
+        Some(self.relate(by_uuid.map(|device| device.devno).or_else(by_number)?))
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"#+-.:=@_".contains(&b)) && !word.starts_with('#');
+    if plain { word.to_string() } else { format!("'{}'", crate::emit::printable(word.as_bytes())) }
+}

@@ -253,3 +253,6 @@ fn quoted(word: &str) -> String {
     let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"#+-.:=@_".contains(&b)) && !word.starts_with('#');
     if plain { word.to_string() } else { format!("'{}'", printable(word.as_bytes())) }
 }
+
+#[cfg(test)]
+mod tests;

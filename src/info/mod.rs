@@ -204,7 +204,7 @@ impl<'a> Sources<'a> {
         match std::fs::metadata(path) {
             Ok(file) if file.file_type().is_block_device() => Ok(Devno::from_rdev(file.rdev())),
             Ok(_) => Err(Error::usage("info", path, "not a block device")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 let name = Path::new(path).strip_prefix(self.roots.dev.join("mapper")).ok().and_then(Path::to_str);
                 let node_missing = name.is_some_and(|name| find::find(&self.devices, name, Meaning::Name).is_ok());
                 Err(Error::not_found("info", path).advise(match name {

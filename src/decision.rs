@@ -123,7 +123,8 @@ impl Decision {
 
     /// Whether foreign rules must leave the device alone.
     pub fn disable_other_rules(&self, device: &Device) -> bool {
-        self.disabled || device.suspended || self.noscan(device) || self.flags.contains(Flags::DISABLE_OTHER_RULES)
+        let inactive = !self.flags.contains(Flags::PRIMARY_SOURCE);
+        self.disabled || inactive || device.suspended || self.noscan(device) || self.flags.contains(Flags::DISABLE_OTHER_RULES)
     }
 }
 
@@ -221,6 +222,19 @@ mod tests {
         assert!(disables(0, &device("", true)));
         assert!(disables(1 << 8, &device("LVM-x", false)));
         assert!(!disables(1 << 8, &device("mpath-x", false)), "the first subsystem flag means noscan to LVM alone");
+    }
+
+    #[test]
+    fn other_rules_are_disabled_while_no_tool_has_activated_the_device() {
+        let device = Device {
+            devno: crate::devno::Devno::new(253, 0).unwrap(),
+            name: crate::name::DmName::new("x").unwrap(),
+            uuid: None,
+            suspended: false,
+            details: None,
+        };
+        assert!(Decision::of(&event(Action::Change)).disable_other_rules(&device));
+        assert!(!Decision::of(&active_before(event(Action::Change))).disable_other_rules(&device));
     }
 
     #[test]

@@ -159,7 +159,8 @@ impl Control {
             let mut buffer = vec![0; size];
             match selector {
                 Some(selector) => self.ask(command, selector, DM_NOFLUSH_FLAG, &mut buffer)?,
-                None => self.call(command, 0, &mut buffer).map_err(|e| Error::os("list", "devices", e))?,
+                // Kernels that can list UUIDs do so only when asked; older ones ignore the flag here.
+                None => self.call(command, DM_UUID_FLAG, &mut buffer).map_err(|e| Error::os("list", "devices", e))?,
             }
             let reply = Reply::new(&buffer)?;
             if !reply.is_truncated()? {

@@ -128,6 +128,10 @@ impl<'a> Reply<'a> {
     fn data(&self) -> Result<&'a [u8]> {
         let start = self.head(offset_of!(dm_ioctl, data_start))? as usize;
         let end = self.head(offset_of!(dm_ioctl, data_size))? as usize;
+        // What the kernel writes when it has nothing to add, whatever `data_start` says: a device without a table.
+        if end == offset_of!(dm_ioctl, data) {
+            return Ok(&[]);
+        }
         if start < offset_of!(dm_ioctl, data) {
             return Err(malformed(format!("data at {start}, inside its head")));
         }
@@ -171,3 +175,6 @@ fn c_string(bytes: &[u8]) -> Result<&[u8]> {
 fn malformed(cause: String) -> Error {
     Error::malformed("device-mapper", "reply", cause)
 }
+
+#[cfg(test)]
+mod tests;

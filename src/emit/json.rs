@@ -228,9 +228,15 @@ fn udev(info: &Info) -> Udev {
         initialized_usec: record.initialized_usec,
         flags: record.flags().properties().collect(),
         link_priority: record.link_priority,
-        links: record.links.iter().map(|link| Text([b"/dev/", link.as_slice()].concat())).collect(),
-        tags: record.tags.into_iter().map(Text).collect(),
+        links: sorted(record.links.iter().map(|link| [b"/dev/", link.as_slice()].concat()).collect()),
+        tags: sorted(record.tags),
     }
+}
+
+/// udev keeps them in no order; a reader who compares wants one.
+fn sorted(mut texts: Vec<Vec<u8>>) -> Vec<Text> {
+    texts.sort();
+    texts.into_iter().map(Text).collect()
 }
 
 #[cfg(test)]

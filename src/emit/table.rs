@@ -56,7 +56,7 @@ fn identity(info: &Info, rows: &mut Rows) {
     let meant = info.device.name.unmangled().map(|bytes| printable(&bytes)).filter(|meant| *meant != name);
     rows.push("Name", name);
     if let Some(meant) = meant {
-        rows.push("  meaning", meant);
+        rows.push("Meant as", meant);
     }
     rows.push("Number", info.device.devno.to_string());
     rows.push("UUID", info.device.uuid.as_ref().map_or("none".to_string(), DmUuid::to_string));
@@ -160,7 +160,7 @@ fn udev(info: &Info, rows: &mut Rows) {
     let flags: Flags = record.flags();
     rows.list("Flags", flags.words(prefix).map(str::to_string), "none");
     if record.link_priority != 0 {
-        rows.push("Priority", format!("{} (of its links, against those of other devices)", record.link_priority));
+        rows.push("Priority", format!("{} for its links, where other devices claim them too", record.link_priority));
     }
     let mut links: Vec<_> = record.links.iter().map(|link| format!("/dev/{}", printable(link))).collect();
     links.sort();

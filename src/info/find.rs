@@ -36,10 +36,10 @@ pub fn find(devices: &[Listed], word: &str, meaning: Meaning) -> Result<Devno> {
         }
     }
     match found.as_slice() {
-        [] if meaning == Meaning::Any && looks_like_number(word) => Err(as_number.err().unwrap_or_else(|| missing(word, meaning))),
-        [] => Err(missing(word, meaning)),
+        [] if meaning == Meaning::Any && looks_like_number(word) => Err(as_number.err().unwrap_or_else(|| missing(word))),
+        [] => Err(missing(word)),
         [(_, devno), rest @ ..] if rest.iter().all(|(_, other)| other == devno) => {
-            devices.iter().find(|device| device.devno == *devno).map(|_| *devno).ok_or_else(|| missing(word, meaning))
+            devices.iter().find(|device| device.devno == *devno).map(|_| *devno).ok_or_else(|| missing(word))
         }
         several => Err(ambiguous(word, several)),
     }
@@ -81,9 +81,8 @@ fn looks_like_number(word: &str) -> bool {
     word.contains(':') && word.bytes().all(|b| b.is_ascii_digit() || b == b':')
 }
 
-fn missing(word: &str, meaning: Meaning) -> Error {
-    let error = Error::not_found("info", word);
-    if meaning == Meaning::Any && word.contains('/') { error.advise("a path begins with / or ./") } else { error }
+fn missing(word: &str) -> Error {
+    Error::not_found("info", word)
 }
 
 fn ambiguous(word: &str, several: &[Found]) -> Error {
@@ -178,6 +177,5 @@ mod tests {
         assert_eq!(cause("vg-lv", Meaning::Uuid), Cause::NotFound);
         assert!(matches!(cause("9999:0", Meaning::Any), Cause::Usage(_)));
         assert!(matches!(cause("vg-lv", Meaning::Devno), Cause::Usage(_)));
-        assert!(found("vg/lv", Meaning::Any).unwrap_err().ends_with("a path begins with / or ./"));
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::devno::Devno;
 use crate::dm::sysfs::{self, Sysfs};
 use crate::dm::{Control, Device, Listed, Selector, Target};
+use crate::emit::printable;
 use crate::error::{Cause, Error, Result};
 use crate::name::{DmUuid, Owner};
 use crate::udevdb::Record;
@@ -146,20 +147,32 @@ impl<'a> Sources<'a> {
         &self.devices
     }
 
-    /// The device that a word means; one that begins with `/` or `.` and has a slash is a path.
+    /// The device that a word means; one that begins with `/`, `./` or `../` is a path.
     pub fn find(&self, word: &str, meaning: Meaning) -> Result<Devno> {
-        let is_path = word.starts_with('/') || word.starts_with("./") || word.starts_with("../");
-        let number = if meaning == Meaning::Any && is_path { self.stat(word)? } else { word.parse().ok() };
-        let found = match number.filter(|_| is_path) {
-            Some(devno) => find::find(&self.devices, &devno.to_string(), Meaning::Devno).map_err(|_| Error::not_found("info", word)),
-            None => find::find(&self.devices, word, meaning),
-        };
-        found.map_err(|error| match number.and_then(|devno| Some((devno, self.foreign_name(devno)?))) {
-            Some((devno, name)) if *error.cause() == Cause::NotFound => {
-                error.advise(format!("{devno} is {}, a block device of another kind", crate::emit::printable(&name)))
-            }
+        let is_path = ["/", "./", "../"].iter().any(|start| word.starts_with(start));
+        if meaning == Meaning::Any && is_path {
+            let devno = self.stat(word)?;
+            return match self.devices.iter().any(|device| device.devno == devno) {
+                true => Ok(devno),
+                false => Err(self.explain(Error::not_found("info", word), word, Some(devno))),
+            };
+        }
+        find::find(&self.devices, word, meaning).map_err(|error| match error.cause() {
+            Cause::NotFound => self.explain(error, word, word.parse().ok()),
             _ => error,
         })
+    }
+
+    /// Why a device that the caller knows of was not found, where that can be told.
+    fn explain(&self, error: Error, word: &str, devno: Option<Devno>) -> Error {
+        if let Some((devno, name)) = devno.and_then(|devno| Some((devno, self.foreign_name(devno)?))) {
+            return error.advise(format!("{devno} is {}, a block device of another kind", printable(&name)));
+        }
+        let path = self.roots.dev.join(word);
+        if path.metadata().is_ok_and(|file| file.file_type().is_block_device()) {
+            return error.advise(format!("there is a {}", printable(path.as_os_str().as_encoded_bytes())));
+        }
+        if self.is_privileged() { error } else { error.advise("devices without a table are shown to root only") }
     }
 
     /// All that is known of a device.
@@ -187,11 +200,11 @@ impl<'a> Sources<'a> {
     }
 
     /// The number behind a path.
-    fn stat(&self, path: &str) -> Result<Option<Devno>> {
+    fn stat(&self, path: &str) -> Result<Devno> {
         match std::fs::metadata(path) {
-            Ok(file) if file.file_type().is_block_device() => Ok(Some(Devno::from_rdev(file.rdev()))),
+            Ok(file) if file.file_type().is_block_device() => Ok(Devno::from_rdev(file.rdev())),
             Ok(_) => Err(Error::usage("info", path, "not a block device")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 let name = Path::new(path).strip_prefix(self.roots.dev.join("mapper")).ok().and_then(Path::to_str);
                 let node_missing = name.is_some_and(|name| find::find(&self.devices, name, Meaning::Name).is_ok());
                 Err(Error::not_found("info", path).advise(match name {
@@ -238,5 +251,8 @@ impl<'a> Sources<'a> {
 /// A word as a shell takes it.
 fn quoted(word: &str) -> String {
     let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"#+-.:=@_".contains(&b)) && !word.starts_with('#');
-    if plain { word.to_string() } else { format!("'{}'", crate::emit::printable(word.as_bytes())) }
+    if plain { word.to_string() } else { format!("'{}'", printable(word.as_bytes())) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// A system as an ordinary user sees it: a sysfs tree and udev records in a folder of its own.
+struct System {
+    _folder: tempfile::TempDir,
+    roots: Roots,
+}
+
+impl System {
+    /// LUKS (254:10) on an LVM volume (254:0) on loop0 (7:0); a partition (254:18) of the LUKS device.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let system = Self { roots: Roots { dev: at("dev"), sys: at("sys"), proc: at("proc"), run_udev: at("udev") }, _folder: folder };
+        system.device("loop0", "7:0", "409600", &[], &["dm-0"]);
+        system.device("dm-0", "254:0", "49152", &["loop0"], &["dm-10"]);
+        system.dm("dm-0", "vg-my--data", "LVM-7vPI6fXEkxBUKCKodQ9MPY82MtD93q6izTRk2Fvgk2zKKKGmj2gWOY162bK3IR6h", "0");
+        system.device("dm-10", "254:10", "16384", &["dm-0"], &["dm-18"]);
+        system.dm("dm-10", "secret", "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-secret", "1");
+        system.device("dm-18", "254:18", "0", &["dm-10"], &[]);
+        system.dm("dm-18", "secret1", "part1-CRYPT-LUKS2-0123456789abcdef0123456789abcdef-secret", "0");
+        fs::create_dir_all(system.roots.run_udev.join("data")).unwrap();
+        fs::write(system.roots.run_udev.join("data/b254:10"), include_bytes!("../../tests/fixtures/info/udev-crypt")).unwrap();
+        system
+    }
+
+    fn device(&self, kernel: &str, devno: &str, size: &str, slaves: &[&str], holders: &[&str]) {
+        let sys = &self.roots.sys;
+        let home = sys.join("devices").join(kernel);
+        for folder in [home.clone(), sys.join("dev/block"), sys.join("class/block"), home.join("slaves"), home.join("holders")] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        for (file, value) in [("dev", devno), ("size", size), ("ro", "0")] {
+            fs::write(home.join(file), format!("{value}\n")).unwrap();
+        }
+        symlink(format!("../../devices/{kernel}"), sys.join("dev/block").join(devno)).unwrap();
+        symlink(format!("../../devices/{kernel}"), sys.join("class/block").join(kernel)).unwrap();
+        for (folder, others) in [("slaves", slaves), ("holders", holders)] {
+            for other in others {
+                symlink(format!("../../{other}"), home.join(folder).join(other)).unwrap();
+            }
+        }
+    }
+
+    fn dm(&self, kernel: &str, name: &str, uuid: &str, suspended: &str) {
+        let home = self.roots.sys.join("devices").join(kernel).join("dm");
+        fs::create_dir_all(&home).unwrap();
+        for (file, value) in [("name", name), ("uuid", uuid), ("suspended", suspended)] {
+            fs::write(home.join(file), format!("{value}\n")).unwrap();
+        }
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        Sources { roots: &self.roots, control: None, devices: sysfs::list(&self.roots.sys) }
+    }
+
+    fn gather(&self, word: &str) -> Info {
+        let sources = self.sources();
+        sources.gather(sources.find(word, Meaning::Any).unwrap()).unwrap()
+    }
+}
+
+fn names(others: &[Related]) -> Vec<String> {
+    others.iter().map(|other| String::from_utf8(other.name.clone().unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn an_ordinary_user_learns_what_sysfs_and_udev_tell() {
+    let info = System::new().gather("secret");
+    assert_eq!((info.device.devno.to_string().as_str(), info.state(), info.size), ("254:10", State::Suspended, Some(16384)));
+    assert_eq!((info.read_only, info.live_table()), (Some(false), Some(true)));
+    assert_eq!((info.device.details, info.targets), (None, None));
+    assert_eq!(names(&info.dependencies), ["vg-my--data"], "by name, not by the kernel's number");
+    assert_eq!(names(&info.dependants), ["secret1"]);
+    assert_eq!(info.udev.unwrap().links.len(), 5);
+}
+
+#[test]
+fn a_neighbour_of_another_kind_has_the_kernels_name() {
+    let info = System::new().gather("254:0");
+    let [disk] = info.dependencies.as_slice() else { panic!("{:?}", info.dependencies) };
+    assert_eq!((disk.name.as_deref(), disk.device_mapper), (Some(&b"loop0"[..]), false));
+    assert_eq!((info.state(), info.udev), (State::Active, None));
+}
+
+#[test]
+fn a_partition_knows_what_it_lies_on() {
+    let info = System::new().gather("secret1");
+    assert_eq!(info.parent.as_ref().unwrap().name.as_deref(), Some(&b"secret"[..]));
+    assert_eq!(info.state(), State::Unknown, "size 0 and nobody to ask for its table");
+}
+
+#[test]
+fn a_device_that_is_going_away_is_never_called_by_the_kernels_name() {
+    let system = System::new();
+    fs::remove_file(system.roots.sys.join("devices/dm-0/dm/name")).unwrap();
+    let info = system.gather("secret");
+    let [parent] = info.dependencies.as_slice() else { panic!("{:?}", info.dependencies) };
+    assert_eq!((parent.name.as_ref(), parent.device_mapper), (None, true));
+}
+
+#[test]
+fn advice_says_what_the_word_is_instead() {
+    let system = System::new();
+    let sources = system.sources();
+    let message = |word: &str| sources.find(word, Meaning::Any).unwrap_err().to_string();
+    assert_eq!(message("7:0"), "info 7:0: no such device-mapper device; 7:0 is loop0, a block device of another kind");
+    assert_eq!(message("nope"), "info nope: no such device-mapper device; devices without a table are shown to root only");
+    assert_eq!(message("/nope/x"), "info /nope/x: no such device-mapper device; there is no such path");
+    assert_eq!(message("/dev/null"), "info /dev/null: not a block device");
+    let node = system.roots.dev.join("mapper/my disk");
+    assert!(message(node.to_str().unwrap()).ends_with("there is no such path"));
+    let node = system.roots.dev.join("mapper/secret");
+    assert!(message(node.to_str().unwrap()).ends_with("the path is missing, the device is there: dmhelper info --name secret"));
+}
+
+#[test]
+fn a_kernel_without_device_mapper_is_one_error() {
+    let system = System::new();
+    fs::create_dir_all(&system.roots.proc).unwrap();
+    fs::write(system.roots.proc.join("misc"), "130 watchdog\n").unwrap();
+    let error = Sources::open(&system.roots).unwrap_err();
+    assert_eq!(error.status(), 1);
+    assert!(error.to_string().contains("modprobe dm-mod"), "{error}");
+}

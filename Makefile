@@ -53,10 +53,10 @@ install: build ## binary, rules, man page; see README.md for DESTDIR, PREFIX and
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
 	$(foreach rule,$(RULES),sed 's|@DMHELPER@|$(SBINDIR)/dmhelper|g' rules/$(firstword $(subst :, ,$(rule))).rules.in \
 		| install -D -m 0644 /dev/stdin $(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules &&) true
-	install -D -m 0644 man/dmhelper.8 $(DESTDIR)$(MANDIR)/man8/dmhelper.8
+	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(wildcard man/*.8)
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYOUT)
-	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper.8
+	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
 	rm -f $(foreach rule,$(RULES),$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules)
 	rm -rf $(DESTDIR)$(DOCDIR)

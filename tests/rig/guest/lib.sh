@@ -186,6 +186,24 @@ dm_semaphores() {
 	done </proc/sysvipc/sem
 }
 
+# Conditions for wait_until.
+cookie_exists() { [ -n "$(dm_semaphores)" ]; }
+no_cookie() { [ -z "$(dm_semaphores)" ]; }
+no_udevd() { ! pgrep -x systemd-udevd >/dev/null; }
+# cookie_waited_for: a process waits for a notification.
+cookie_waited_for() { dmhelper cookie list --json | grep -q '"waiting": [1-9]'; }
+# reapable: a cookie is provably stuck by now.
+reapable() { dmhelper cookie reap | grep -q 'would '; }
+
+# wait_for_job PID: the status of a background job that must end within a minute.
+wait_for_job() {
+	( sleep 60; kill -KILL "$1" ) 2>/dev/null &
+	local watchdog=$! status=0
+	wait "$1" || status=$?
+	kill "$watchdog" 2>/dev/null || :
+	return "$status"
+}
+
 # measure KIND COUNT: a number to be compared: ours must not exceed stock.
 measure() {
 	printf '%s\t%s\n' "$2" "$1" >>/rig/out/measures

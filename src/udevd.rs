@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -22,20 +23,12 @@ pub enum Udevd {
 }
 
 impl Udevd {
-    /// Finds out, by connecting to `RUN/control` (`/run/udev/control`): the file alone proves nothing, it stays behind
-    /// when udevd is killed. Those who may not connect look into the kernel's list of sockets.
+    /// Finds out whether somebody listens on `RUN/control` (`/run/udev/control`): the file alone proves nothing, it
+    /// stays behind when udevd is killed. The kernel's list of sockets is asked first, which disturbs nobody; it shows
+    /// one network namespace only, so that where it says no, connecting decides.
     pub fn find(run: &Path, proc: &Path) -> Result<Self> {
         let path = run.join("control");
-        let failed = |errno: Errno| Error::os("connect", path.as_os_str().as_bytes(), errno);
-        let socket =
-            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None).map_err(failed)?;
-        let address = UnixAddr::new(&path).map_err(failed)?;
-        let listens = match connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &address) {
-            Ok(()) | Err(Errno::EAGAIN) => true, // EAGAIN: so busy that its queue of connections is full.
-            Err(Errno::ENOENT | Errno::ECONNREFUSED | Errno::ENOTSOCK) => false,
-            Err(Errno::EACCES | Errno::EPERM) => is_listening(&path, &proc.join("net/unix"))?,
-            Err(errno) => return Err(failed(errno)),
-        };
+        let listens = is_listening(&path, &proc.join("net/unix")).unwrap_or(false) || accepts(&path)?;
         Ok(match listens {
             true if is_stopped(proc) => Udevd::Stopped,
             true => Udevd::Running,
@@ -46,6 +39,20 @@ impl Udevd {
     /// Whether udevd has events left to process: it keeps the file `RUN/queue` while it has.
     pub fn is_busy(run: &Path) -> bool {
         run.join("queue").exists()
+    }
+}
+
+/// Whether a connection to the socket is accepted.
+fn accepts(path: &Path) -> Result<bool> {
+    let failed = |errno: Errno| Error::os("connect", path.as_os_str().as_bytes(), errno);
+    let socket =
+        socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None).map_err(failed)?;
+    let address = UnixAddr::new(path).map_err(failed)?;
+    match connect(socket.as_raw_fd(), &address) {
+        Ok(()) | Err(Errno::EAGAIN) => Ok(true), // EAGAIN: so busy that its queue of connections is full.
+        // Not ours to connect to, and nobody of our network namespace listens: as good as absent.
+        Err(Errno::ENOENT | Errno::ECONNREFUSED | Errno::ENOTSOCK | Errno::EPROTOTYPE | Errno::EACCES | Errno::EPERM) => Ok(false),
+        Err(errno) => Err(failed(errno)),
     }
 }
 

@@ -16,7 +16,7 @@ restart_udevd() {
 
 say 'a udev worker is killed while a rule runs: lvcreate is released, and named'
 vgcreate vg "$DISK"
-cat >/run/udev/rules.d/05-slow.rules <<'RULES'
+cat >/etc/udev/rules.d/05-slow.rules <<'RULES'
 KERNEL=="dm-*", ACTION=="change", ENV{DM_COOKIE}=="?*", TEST=="/run/slow", PROGRAM="/bin/sleep 20"
 RULES
 udevadm control --reload
@@ -25,8 +25,7 @@ lvcreate -y -Zn -Wn -n stuck -l 1 vg &
 job=$!
 wait_until 20 pgrep -f '^/bin/sleep 20'
 rm /run/slow
-pkill -KILL -f '^/bin/sleep 20' || :
-pkill -KILL -n -x '(udev-worker)' || pkill -KILL -n systemd-udevd
+kill -KILL "$(ps -o ppid= -p "$(pgrep -f '^/bin/sleep 20')")"
 wait_until 30 cookie_waited_for
 list=$(dmhelper cookie list)
 expect_line 'lvcreate\[' "$list"
@@ -36,12 +35,12 @@ result=$(dmhelper cookie reap --yes)
 expect_line 'completed: stuck: 1 notification missing for .*, lvcreate\[[0-9]*\] waits' "$result"
 wait_for_job "$job"
 assert_no_cookies
-rm /run/udev/rules.d/05-slow.rules
+rm /etc/udev/rules.d/05-slow.rules
 udevadm control --reload
 lvremove -y vg/stuck
 
 say 'RUN is never executed because another rule clears it'
-cat >/run/udev/rules.d/99-clear.rules <<'RULES'
+cat >/etc/udev/rules.d/99-clear.rules <<'RULES'
 KERNEL=="dm-*", TEST=="/run/clear", RUN:="/bin/true"
 RULES
 udevadm control --reload
@@ -49,13 +48,14 @@ touch /run/clear
 dmsetup create cleared --table "$table" &
 job=$!
 wait_until 20 cookie_waited_for
+settle
 rm /run/clear
 assert_eq 0 "$(dmhelper cookie reap --yes | grep -c completed || :)" 'nothing is reaped at once'
 wait_until 60 reapable
 expect_line 'completed: stuck: .* dmsetup\[' "$(dmhelper cookie reap --yes)"
 wait_for_job "$job"
 assert_no_cookies
-rm /run/udev/rules.d/99-clear.rules
+rm /etc/udev/rules.d/99-clear.rules
 udevadm control --reload
 dmsetup remove cleared
 

@@ -39,7 +39,7 @@ unshare --ipc timeout 5 dmsetup create invain --table "$table" || status=$?
 assert_eq 124 "$status" 'a tool in a container waits in vain'
 settle
 dmsetup remove invain
-cat >/run/udev/rules.d/90-dmhelper.rules <<'RULES'
+cat >/etc/udev/rules.d/90-dmhelper.rules <<'RULES'
 ENV{.DMHELPER_ANY_IPC_NAMESPACE}="1"
 RULES
 udevadm control --reload

@@ -15,7 +15,7 @@ step() {
 	rig_steps=$((rig_steps + 1))
 	local file
 	printf -v file '/rig/out/steps/%03d' "$rig_steps"
-	echo "rig: step $rig_steps: $1"
+	echo "rig: step $rig_steps: $1 (after ${SECONDS} s)"
 	record_state "$1" >"$file"
 }
 

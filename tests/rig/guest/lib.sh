@@ -186,6 +186,25 @@ dm_semaphores() {
 	done </proc/sysvipc/sem
 }
 
+# processes_of KERNEL_NAME ACTION[:EVENTS] COMMAND...: run the command, which must cause exactly one such event of the
+# device (or so many), and print how many processes udevd started for them. Needs `# udevd: debug`.
+processes_of() {
+	local name=$1 action=${2%:*} expected=1 mark
+	if [ "$2" != "$action" ]; then expected=${2#*:}; fi
+	shift 2
+	mark=$(wc -l </run/rig-udevd.log)
+	"$@" >&2
+	quiesce
+	tail -n "+$((mark + 1))" /run/rig-udevd.log | awk -v device="$name: " -v action="ACTION=$action)" -v expected="$expected" '
+		index($0, device) != 1 { next }
+		/: Processing device / { wanted = index($0, action); events += wanted > 0 }
+		/: Starting / && wanted { started++ }
+		END {
+			if (events != expected) { print "events of " device action ": " events + 0 >"/dev/stderr"; exit 1 }
+			print started + 0
+		}'
+}
+
 # measure KIND COUNT: a number to be compared: ours must not exceed stock.
 measure() {
 	printf '%s\t%s\n' "$2" "$1" >>/rig/out/measures

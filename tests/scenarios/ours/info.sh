@@ -21,6 +21,8 @@ each() {
 
 # What dmsetup tells: one field of one device, by its number.
 told() { dmsetup info -c --noheadings -o "$2" -j "${1%:*}" -m "${1#*:}"; }
+# dmsetup knows the users of a device only when it looks at all devices.
+users_of() { dmsetup info -c --noheadings --separator ' ' -o devno,devnos_using_dev | awk -v devno="$1" '$1 == devno { print $2 }' | sorted; }
 sorted() { tr ',' '\n' | sort -V | paste -sd,; }
 
 # expect_json DEVNO: every fact of the object in /run/json is what the oracles tell.
@@ -31,7 +33,7 @@ expect_json() {
 	assert_eq "$(told "$1" mangled_uuid)" "$(key uuid | sed 's/^null$//')" "$1: uuid"
 	assert_eq "$1" "$(key devno)" "$1: devno"
 	assert_eq "$(told "$1" devnos_used | sorted)" "$(each dependencies devno)" "$1: dependencies"
-	assert_eq "$(told "$1" devnos_using_dev | sorted)" "$(each dependants devno)" "$1: dependants"
+	assert_eq "$(users_of "$1")" "$(each dependants devno)" "$1: dependants"
 	assert_eq "$(told "$1" readonly)" "$(key read_only | sed 's/true/Read-only/; s/false/Writeable/')" "$1: read_only"
 	case $(told "$1" suspended)-$(told "$1" tables_loaded) in
 	Suspended-*) state=suspended ;;
@@ -42,7 +44,6 @@ expect_json() {
 	if [ -e "/sys/dev/block/$1" ]; then
 		assert_eq "$(lsblk -bdno SIZE "/dev/block/$1")" "$(key size_bytes)" "$1: size_bytes"
 		udevadm info -q symlink "/dev/block/$1" | tr ' ' '\n' | sed '/./s/^/\/dev\//' | sort >/run/links
-		sed -n '/^      "links": \[$/,/^      \]/s/^        "\(.*\)"$/\1/; t; s/^        "\(.*\)",$/\1/p' /run/json >/dev/null
 		awk '/^      "links": \[$/ { on = 1; next } /^      \]/ { on = 0 } on { gsub(/^ *"|",?$/, ""); print }' /run/json |
 			sed 's/\\\\/\\/g' | sort >/run/ours
 		assert_eq "$(cat /run/links)" "$(cat /run/ours)" "$1: links"
@@ -98,7 +99,6 @@ cryptsetup luksFormat -q --type luks2 --uuid aaaaaaaa-1111-1111-1111-11111111111
 cryptsetup open --key-file /run/key /dev/vg/my-data secret
 mkfs.ext4 -q -L home /dev/mapper/secret
 disk 32M
-dmsetup create 'my disk' --table "0 2048 linear $DISK 0"
 dmsetup create sleepy --table "0 2048 linear $DISK 2048"
 dmsetup suspend sleepy
 dmsetup create --notable nothing
@@ -114,9 +114,9 @@ step 'devices of every kind'
 
 # --- as root, every device against the oracles -------------------------------------------------------------------
 numbers=$(dmsetup info -c --noheadings -o devno)
-assert_eq 19 "$(wc -w <<<"$numbers")" 'number of devices'
-assert_eq 19 "$(dmhelper info --json | grep -c '^    "devno": ')" 'objects in the array of all'
-assert_eq 19 "$(dmhelper info | grep -c '^Name ')" 'devices shown'
+assert_eq 18 "$(wc -w <<<"$numbers")" 'number of devices'
+assert_eq 18 "$(dmhelper info --json | grep -c '^    "devno": ')" 'objects in the array of all'
+assert_eq 18 "$(dmhelper info | grep -c '^Name ')" 'devices shown'
 for number in $numbers; do
 	json "$number"
 	expect_json "$number"
@@ -126,6 +126,24 @@ for number in $numbers; do
 	# A UUID has its own length, everything else fits.
 	assert_eq '' "$(grep -v '/dm-uuid-' /run/text | grep -v '^UUID' | awk 'length > 80')" "$number: lines past 80 columns"
 done
+
+# --- an ordinary user ----------------------------------------------------------------------------------------------
+for number in $numbers; do
+	[ -e "/sys/dev/block/$number" ] || continue
+	user dmhelper info --json --devno "$number" >/run/json 2>/run/line
+	expect_json "$number"
+	for unknown in inactive_table deferred_remove internal_suspend open_count event_number targets; do
+		assert_eq null "$(key "$unknown")" "$number: $unknown"
+		assert_eq 1 "$(grep -c "^      \"$unknown\",\?$" /run/json)" "$number: $unknown in needs_root"
+	done
+	assert_eq '' "$(cat /run/line)" "$number: JSON says itself what needs root"
+done
+user dmhelper info secret sleepy >/run/text 2>/run/line
+assert_eq 1 "$(grep -c root /run/line)" 'one line says what needs root'
+assert_eq $'secret\nsleepy' "$(row Name)"
+assert_eq '' "$(row Table)$(row Opened)"
+exits 3 user dmhelper info nothing
+assert_eq 'devices without a table are shown to root only' "$(sed 's/.*; //' /run/line)"
 
 # --- the words ---------------------------------------------------------------------------------------------------
 dmhelper info /dev/vg/my-data >/run/text
@@ -152,8 +170,13 @@ assert_eq 'no table' "$(state_of nothing)"
 assert_eq 'active, another table is loaded, waiting for a resume' "$(state_of inactive)"
 assert_eq 'active, read-only' "$(state_of ro)"
 assert_eq 'active, to be removed when closed' "$(state_of held)"
+# Not before: dmsetup itself loses its way among dependencies where a name is mangled.
+dmsetup create 'my disk' --table "0 2048 linear $DISK 0"
+quiesce
 dmhelper info 'my disk' >/run/text
 assert_eq 'my\x20disk / my disk' "$(row Name) / $(row 'Meant as')"
+dmhelper info --json 'my disk' >/run/json
+assert_eq 'my\x20disk / my disk' "$(key name) / $(key name_unmangled)"
 
 # --- found by any identity, or refused -----------------------------------------------------------------------------
 for word in "$(devno secret)" secret /dev/mapper/secret /dev/disk/by-label/home /dev/disk/by-id/dm-name-secret \
@@ -204,24 +227,6 @@ assert_eq "$printed" "$(row Name)" 'a name is found as it was printed'
 dmhelper info --json --name "$evil" >/run/json
 assert_eq '' "$(tr -d '\n -~' </run/json)" 'control characters in JSON'
 dmsetup --manglename none remove --noudevsync "$evil"
-
-# --- an ordinary user ----------------------------------------------------------------------------------------------
-for number in $numbers; do
-	[ -e "/sys/dev/block/$number" ] || continue
-	user dmhelper info --json --devno "$number" >/run/json 2>/run/line
-	expect_json "$number"
-	for unknown in inactive_table deferred_remove internal_suspend open_count event_number targets; do
-		assert_eq null "$(key "$unknown")" "$number: $unknown"
-		assert_eq 1 "$(grep -c "^      \"$unknown\",\?$" /run/json)" "$number: $unknown in needs_root"
-	done
-	assert_eq '' "$(cat /run/line)" "$number: JSON says itself what needs root"
-done
-user dmhelper info secret sleepy >/run/text 2>/run/line
-assert_eq 1 "$(grep -c root /run/line)" 'one line says what needs root'
-assert_eq $'secret\nsleepy' "$(row Name)"
-assert_eq '' "$(row Table)$(row Opened)"
-exits 3 user dmhelper info nothing
-assert_eq 'devices without a table are shown to root only' "$(sed 's/.*; //' /run/line)"
 
 # --- the block device is never opened: it works without any node ----------------------------------------------------
 json "$(devno sleepy)"

@@ -4,6 +4,7 @@
 
 mod rig {
     pub(crate) mod allowed;
+    pub(crate) mod demo;
     pub(crate) mod guest;
     pub(crate) mod install;
     pub(crate) mod judge;
@@ -22,6 +23,10 @@ use rig::judge;
 use rig::scenario::{self, Scenario};
 
 fn main() -> ExitCode {
+    // The same machinery shows the product to people: `make demo`.
+    if std::env::args().skip(1).eq(["--demo"]) {
+        return rig::demo::run();
+    }
     let mut arguments = Arguments::from_args();
     // A guest is one processor's worth of work with idle spells; more than two only stretch each other's deadlines.
     arguments.test_threads.get_or_insert(2);

@@ -8,6 +8,8 @@ use super::scenario::root;
 
 /// How a stanza writes that one side has nothing.
 const NOTHING: &str = "(none)";
+/// How it writes that one side has the fact, with an empty value.
+const EMPTY: &str = "(empty)";
 
 #[derive(Debug)]
 struct Entry {
@@ -17,6 +19,7 @@ struct Entry {
     ours: String,
     device: String,
     scenario: String,
+    step: String,
     line: usize,
     used: AtomicBool,
 }
@@ -66,20 +69,21 @@ impl Allowed {
 impl Entry {
     fn fits(&self, scenario: &str, difference: &Difference) -> bool {
         let value = |side: &Option<String>, pattern: &str| match side {
-            Some(text) => pattern != NOTHING && matches(pattern, text),
+            Some(text) => pattern != NOTHING && matches(pattern, if text.is_empty() { EMPTY } else { text }),
             None => pattern == NOTHING,
         };
-        self.kind == difference.fact.0
+        matches(&self.kind, difference.fact.0)
             && matches(&self.name, &difference.fact.1)
             && matches(&self.device, &difference.device)
             && matches(&self.scenario, scenario)
+            && matches(&self.step, &difference.step)
             && value(&difference.stock, &self.stock)
             && value(&difference.ours, &self.ours)
     }
 }
 
 fn entry(stanza: &[(&str, &str)], line: usize) -> Result<Entry, String> {
-    let known = ["kind", "name", "stock", "ours", "device", "scenario", "reason"];
+    let known = ["kind", "name", "stock", "ours", "device", "scenario", "step", "reason"];
     if let Some((key, _)) = stanza.iter().find(|(key, _)| !known.contains(key)) {
         return Err(format!("unknown key `{key}`"));
     }
@@ -95,6 +99,7 @@ fn entry(stanza: &[(&str, &str)], line: usize) -> Result<Entry, String> {
         ours: need("ours")?,
         device: find("device").unwrap_or_else(|| "*".to_owned()),
         scenario: find("scenario").unwrap_or_else(|| "*".to_owned()),
+        step: find("step").unwrap_or_else(|| "*".to_owned()),
         line,
         used: AtomicBool::new(false),
     })

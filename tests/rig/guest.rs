@@ -7,8 +7,6 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::install;
@@ -44,20 +42,17 @@ const TAIL_LINES: usize = 40;
 
 /// Boots, runs, collects. An error is the whole report: the scenario, the step it died in, the log's tail and path.
 pub(crate) fn run(scenario: &Scenario, rules: Rules) -> Result<Run, String> {
-    let label = format!("{}-{}", scenario.test_name().replace("::", "-"), rules_label(scenario, rules));
-    let logs = install::rig_directory()?.join("logs");
-    fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
-    let log_path = logs.join(format!("{label}.log"));
+    let log_path = log_path(scenario, rules)?;
 
     // Lives until the end of this function, whichever way it ends.
     let shared = prepare(scenario, rules)?;
     let ended = boot(shared.path(), &log_path, BOOT + scenario.deadline() + GRACE);
     let log = String::from_utf8_lossy(&fs::read(&log_path).unwrap_or_default()).into_owned();
     let collected = ended.and_then(|()| collect(shared.path(), &log, &log_path));
-    if shared.path().join("out/udevd.log").exists() {
-        let kept = log_path.with_extension("udevd.log");
-        fs::copy(shared.path().join("out/udevd.log"), &kept).map_err(|error| format!("{}: {error}", kept.display()))?;
-    }
+    // The records stay beside the log, for whoever has to find out why.
+    let kept = log_path.with_extension("out");
+    let _ = fs::remove_dir_all(&kept);
+    copy_tree(&shared.path().join("out"), &kept)?;
     collected.map_err(|error| {
         let step = log.lines().rev().find_map(|line| line.strip_prefix("rig: step ")).unwrap_or("none yet");
         let lines: Vec<&str> = log.lines().collect();
@@ -69,6 +64,14 @@ pub(crate) fn run(scenario: &Scenario, rules: Rules) -> Result<Run, String> {
             log_path.display()
         )
     })
+}
+
+/// Where the guest's console of this scenario under these rules is kept.
+pub(crate) fn log_path(scenario: &Scenario, rules: Rules) -> Result<PathBuf, String> {
+    let label = format!("{}-{}", scenario.test_name().replace("::", "-"), rules_label(scenario, rules));
+    let logs = install::rig_directory()?.join("logs");
+    fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+    Ok(logs.join(format!("{label}.log")))
 }
 
 fn rules_label(scenario: &Scenario, rules: Rules) -> String {
@@ -122,10 +125,9 @@ struct Guest(Child);
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.0.id()) {
-            // ESRCH: everything ended by itself.
-            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        // That nothing is left to kill is the normal case.
+        let group = self.0.id().to_string();
+        let _ = Command::new("/bin/sh").args(["-c", "kill -KILL -- \"-$1\" 2>/dev/null", "kill", &group]).status();
         let _ = self.0.wait();
     }
 }

@@ -39,7 +39,9 @@ fn build(layout: &str) -> Result<PathBuf, String> {
         .arg("install")
         .arg(format!("DESTDIR={}", tree.display()))
         .args(["PREFIX=/usr", &format!("RULES_LAYOUT={layout}")])
+        // Both would redirect the build away from where the Makefile looks for its result.
         .env_remove("MAKEFLAGS")
+        .env_remove("CARGO_TARGET_DIR")
         .output()
         .map_err(|error| format!("make: {error}"))?;
     if !output.status.success() {

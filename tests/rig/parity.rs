@@ -1,6 +1,6 @@
 //! Compares two runs of one scenario, step by step and fact by fact.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::snapshot::{Fact, NO_DEVICE, Snapshot};
@@ -52,7 +52,7 @@ fn compare(step: &str, stock: &Snapshot, ours: &Snapshot, found: &mut Vec<Differ
             note(device, ("device", String::new()), presence(left.is_some()), presence(right.is_some()));
             continue;
         }
-        let facts = |side: Option<&std::collections::BTreeMap<Fact, String>>| side.cloned().unwrap_or_default();
+        let facts = |side: Option<&BTreeMap<Fact, String>>| side.cloned().unwrap_or_default();
         let (left, right) = (facts(left), facts(right));
         for fact in left.keys().chain(right.keys()).collect::<BTreeSet<_>>() {
             let (stock, ours) = (left.get(fact), right.get(fact));
@@ -63,23 +63,25 @@ fn compare(step: &str, stock: &Snapshot, ours: &Snapshot, found: &mut Vec<Differ
     }
 }
 
-/// For people: grouped by step and device, each line with both values.
+/// For people: by device, each fact with both values and the first step that showed it.
 pub(crate) fn report(differences: &[Difference]) -> String {
+    type Key<'a> = (&'a str, &'a Fact, &'a Option<String>, &'a Option<String>);
+    let mut grouped: BTreeMap<Key<'_>, Vec<&str>> = BTreeMap::new();
+    for one in differences {
+        grouped.entry((&one.device, &one.fact, &one.stock, &one.ours)).or_default().push(&one.step);
+    }
     let mut text = String::new();
-    let (mut step, mut device) = ("", "");
-    for difference in differences {
-        if difference.step != step {
-            (step, device) = (&difference.step, "");
-            let _ = writeln!(text, "  after step {step}:");
-        }
-        if difference.device != device {
-            device = &difference.device;
-            let _ = writeln!(text, "    device {device}");
+    let mut current = "";
+    for ((device, fact, stock, ours), steps) in grouped {
+        if device != current {
+            current = device;
+            let _ = writeln!(text, "  device {device}");
         }
         let value = |side: &Option<String>| side.as_ref().map_or_else(|| "(none)".to_owned(), |text| format!("{text:?}"));
-        let name = format!("{} {}", difference.fact.0, difference.fact.1);
-        let (stock, ours) = (value(&difference.stock), value(&difference.ours));
-        let _ = writeln!(text, "      {:<50} stock {stock:<12} ours {ours}", name.trim_end());
+        let (name, stock, ours) = (format!("{} {}", fact.0, fact.1), value(stock), value(ours));
+        let first = steps.first().copied().unwrap_or_default();
+        let more = if steps.len() > 1 { format!(" and {} later", steps.len() - 1) } else { String::new() };
+        let _ = writeln!(text, "    {:<48} stock {stock:<10} ours {ours:<10} after step {first}{more}", name.trim_end());
     }
     text
 }

@@ -56,7 +56,7 @@ pub(crate) fn discover(folder: &str) -> Result<Vec<Scenario>, String> {
 }
 
 impl Scenario {
-    fn read(folder: &str, path: &Path) -> Result<Self, String> {
+    pub(crate) fn read(folder: &str, path: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let header = parse_header(&text).map_err(|error| format!("{}: {error}", path.display()))?;

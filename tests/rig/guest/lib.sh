@@ -15,7 +15,7 @@ step() {
 	rig_steps=$((rig_steps + 1))
 	local file
 	printf -v file '/rig/out/steps/%03d' "$rig_steps"
-	echo "rig: step $rig_steps: $1"
+	echo "rig: step $rig_steps: $1 (after ${SECONDS} s)"
 	record_state "$1" >"$file"
 }
 
@@ -202,6 +202,23 @@ wait_for_job() {
 	wait "$1" || status=$?
 	kill "$watchdog" 2>/dev/null || :
 	return "$status"
+# processes_of KERNEL_NAME ACTION[:EVENTS] COMMAND...: run the command, which must cause exactly one such event of the
+# device (or so many), and print how many processes udevd started for them. Needs `# udevd: debug`.
+processes_of() {
+	local name=$1 action=${2%:*} expected=1 mark
+	if [ "$2" != "$action" ]; then expected=${2#*:}; fi
+	shift 2
+	mark=$(wc -l </run/rig-udevd.log)
+	"$@" >&2
+	quiesce
+	tail -n "+$((mark + 1))" /run/rig-udevd.log | awk -v device="$name: " -v action="ACTION=$action)" -v expected="$expected" '
+		index($0, device) != 1 { next }
+		/: Processing device / { wanted = index($0, action); events += wanted > 0 }
+		/: Starting / && wanted { started++ }
+		END {
+			if (events != expected) { print "events of " device action ": " events + 0 >"/dev/stderr"; exit 1 }
+			print started + 0
+		}'
 }
 
 # measure KIND COUNT: a number to be compared: ours must not exceed stock.

@@ -1,0 +1,204 @@
+//! The man page and the program say the same: every command, option, property, flag, exit status and JSON key.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use dmhelper::cookie::{Cookie, FLAG_PROPERTIES, FLAG_WORDS, SUBSYSTEM_FLAG_WORDS};
+use dmhelper::decision::{Action, Decision, Event};
+use dmhelper::devno::Devno;
+use dmhelper::dm::{Details, Device, Target};
+use dmhelper::emit::{event, json};
+use dmhelper::error::Error;
+use dmhelper::info::{Info, Related};
+use dmhelper::name::{DmName, DmUuid};
+use dmhelper::udevdb::Record;
+use nix::errno::Errno;
+use serde_json::Value;
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper.8");
+
+/// Runs mandoc on the page; without it nothing here is proved, so a missing mandoc is a failure.
+fn mandoc(words: &[&str]) -> String {
+    let run = Command::new("mandoc").args(words).arg(PAGE).output();
+    let output = run.unwrap_or_else(|error| panic!("mandoc: {error}; install it: apt-get install mandoc"));
+    assert!(output.stderr.is_empty(), "mandoc {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "mandoc {words:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stdout));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The page as it is read, in one line: without overstrikes and line breaks.
+fn text() -> String {
+    let mut plain = String::new();
+    for character in mandoc(&["-T", "ascii"]).chars() {
+        match character {
+            '\u{8}' => drop(plain.pop()),
+            other => plain.push(other),
+        }
+    }
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The page's source from one section's heading to the next.
+fn section(name: &str) -> String {
+    let source = std::fs::read_to_string(PAGE).unwrap();
+    let (_, rest) = source.split_once(&format!("\n.Sh {name}\n")).unwrap_or_else(|| panic!("no section {name}"));
+    rest.split("\n.Sh ").next().unwrap().to_string()
+}
+
+/// What the items of a section are, after one macro.
+fn items(section_name: &str, macro_name: &str) -> BTreeSet<String> {
+    let section = section(section_name);
+    let items = section.lines().filter_map(|line| line.strip_prefix(".It ")?.strip_prefix(macro_name));
+    items.map(|item| item.trim().to_string()).collect()
+}
+
+fn assert_same(documented: &BTreeSet<String>, real: &BTreeSet<String>) {
+    let missing: Vec<_> = real.difference(documented).collect();
+    let invented: Vec<_> = documented.difference(real).collect();
+    assert!(missing.is_empty() && invented.is_empty(), "not in the man page: {missing:?}; only in the man page: {invented:?}");
+}
+
+#[test]
+fn the_page_has_no_faults() {
+    assert_eq!(mandoc(&["-T", "lint", "-W", "warning"]), "");
+}
+
+fn help(command: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_dmhelper")).args(command).arg("--help").output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The first words of the indented lines under a heading of a help text.
+fn listed<'a>(help: &'a str, heading: &str) -> Vec<&'a str> {
+    let after = help.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| line.starts_with("  "));
+    // A line further in continues the one before it.
+    after.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next()).collect()
+}
+
+#[test]
+fn every_command_and_option_of_the_help_is_in_the_page() {
+    let text = text();
+    let mut seen = Vec::new();
+    let mut open: Vec<Vec<String>> = vec![vec![]];
+    while let Some(command) = open.pop() {
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        let help = help(&words);
+        for sub in listed(&help, "Commands:") {
+            open.push(command.iter().cloned().chain([sub.to_string()]).collect());
+        }
+        for option in listed(&help, "Options:") {
+            let option = option.trim_end_matches(',');
+            assert!(text.contains(option), "{command:?}: option {option} is not in the man page");
+        }
+        assert!(text.contains(&format!("dmhelper {}", command.join(" "))), "{command:?} is not in the synopsis");
+        seen.push(command.join(" "));
+    }
+    for known in ["info", "udev", "cookie flags", "cookie complete", "version"] {
+        assert!(seen.iter().any(|command| command == known), "the help lists no {known}: {seen:?}");
+    }
+}
+
+#[test]
+fn every_flag_is_in_the_page_with_its_words() {
+    let flags = section("FLAGS");
+    for (bit, (property, words)) in FLAG_PROPERTIES.iter().zip(FLAG_WORDS).enumerate() {
+        assert!(flags.contains(&format!("\n.It {bit} Ta Ev {property} Ta {words}\n")), "{bit} {property}: {words}");
+    }
+    for (prefix, bit, words) in SUBSYSTEM_FLAG_WORDS {
+        let uuid = DmUuid::new([prefix, b"-x"].concat()).unwrap().unwrap();
+        let line = format!("\n.It {} Ta {bit} Ta {words}\n", uuid.subsystem().unwrap());
+        assert!(flags.contains(&line), "{line}");
+    }
+}
+
+#[test]
+fn every_exit_status_is_in_the_page() {
+    let failures = [
+        Error::os("a", "b", Errno::EIO),
+        Error::malformed("a", "b", "c"),
+        Error::usage("a", "b", "c"),
+        Error::not_found("a", "b"),
+        Error::os("a", "b", Errno::EACCES),
+    ];
+    let real = failures.iter().map(|error| error.status().to_string()).chain(["0".to_string()]).collect();
+    assert_same(&items("EXIT STATUS", ""), &real);
+}
+
+fn device(uuid: &str) -> Device {
+    Device {
+        devno: Devno::new(253, 0).unwrap(),
+        name: DmName::new("vg-lv").unwrap(),
+        uuid: DmUuid::new(uuid).unwrap(),
+        suspended: true,
+        details: Some(Details {
+            live_table: true,
+            inactive_table: true,
+            read_only: true,
+            deferred_remove: true,
+            internal_suspend: true,
+            open_count: 1,
+            event_number: 1,
+        }),
+    }
+}
+
+/// A UUID of every owner of which something is told.
+fn uuids() -> [String; 4] {
+    let id = "0123456789abcdef0123456789abcdef";
+    [format!("LVM-{id}{id}"), format!("CRYPT-LUKS2-{id}-x"), "mpath-36".to_string(), "part1-mpath-36".to_string()]
+}
+
+#[test]
+fn every_property_that_is_printed_is_in_the_page() {
+    let mut real = BTreeSet::new();
+    for uuid in uuids() {
+        let cookie = Some(Cookie::new(0xffff_0001));
+        let event = Event { action: Action::Change, cookie, synthetic: false, disk_ro: false, recorded: Default::default() };
+        let properties = event::properties(&Decision::of(&event), Some(&device(&uuid)));
+        real.extend(properties.as_str().lines().map(|line| line.split_once('=').unwrap().0.to_string()));
+    }
+    let flags: BTreeSet<String> = FLAG_PROPERTIES.iter().map(|name| name.to_string()).collect();
+    assert!(flags.is_subset(&real), "the event sets every flag");
+    let documented = items("PROPERTIES", "Ev ").iter().flat_map(|item| item.split(" , ").map(str::to_string).collect::<Vec<_>>()).collect();
+    assert_same(&documented, &real.difference(&flags).cloned().collect());
+}
+
+/// The path of every key, as jq would write it.
+fn keys(value: &Value, path: &str, out: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                keys(value, &path, out);
+                out.insert(path);
+            }
+        }
+        Value::Array(array) => array.iter().for_each(|value| keys(value, &format!("{path}[]"), out)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_json_key_is_in_the_page_and_no_other() {
+    let other = Related { devno: Devno::new(7, 0).unwrap(), name: Some(b"loop0".to_vec()), device_mapper: false };
+    let mut real = BTreeSet::new();
+    for uuid in uuids() {
+        let info = Info {
+            device: device(&uuid),
+            size: Some(8),
+            read_only: Some(true),
+            targets: Some(vec![Target { start: 0, length: 8, kind: b"linear".to_vec(), status: Vec::new() }]),
+            dependencies: vec![other.clone()],
+            dependants: vec![other.clone()],
+            parent: Some(other.clone()),
+            udev: Some(Record::parse(b"S:mapper/x\nG:systemd\n")),
+            udevd: true,
+        };
+        let array: Vec<Value> = serde_json::from_str(&json::info(&[info]).unwrap()).unwrap();
+        array.iter().for_each(|object| keys(object, "", &mut real));
+    }
+    assert!(real.len() > 40, "{real:?}");
+    assert_same(&items("JSON", "Va "), &real);
+}

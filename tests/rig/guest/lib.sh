@@ -202,6 +202,8 @@ wait_for_job() {
 	wait "$1" || status=$?
 	kill "$watchdog" 2>/dev/null || :
 	return "$status"
+}
+
 # processes_of KERNEL_NAME ACTION[:EVENTS] COMMAND...: run the command, which must cause exactly one such event of the
 # device (or so many), and print how many processes udevd started for them. Needs `# udevd: debug`.
 processes_of() {

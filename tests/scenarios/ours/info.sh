@@ -4,68 +4,86 @@
 # timeout: 240
 
 user() { setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"; }
-json() { dmhelper info --json --devno "$1" >/run/json; }
+# The object that the last `load` read, flat: top-level values by their key, without quotes and escapes; of the objects
+# in an array one key each, joined by commas; the links, one a line; the keys that need root.
+declare -A fact
+# shellcheck disable=SC2016
+flatten='
+	function clean(text) { sub(/,$/, "", text); gsub(/^"|"$/, "", text); gsub(/\\\\/, "\\", text); return text }
+	function add(key, text) { value[key] = value[key] (value[key] == "" ? "" : ",") text }
+	/^    "[a-z_]*": / {
+		array = substr($1, 2, length($1) - 3)
+		text = $0
+		sub(/^ *"[a-z_]*": /, "", text)
+		value[array] = text ~ /^[\[{]/ ? (text ~ /null/ ? "null" : "") : clean(text)
+	}
+	/^        "(devno|start_sector)": / && array ~ /^(dependencies|dependants|targets)$/ { add(array, clean($2)) }
+	/^        "type": / && array == "targets" { add("types", clean($2)) }
+	/^      "[a-z_]*",?$/ && array == "needs_root" { add(array, clean($1)) }
+	/^        "\/dev\// && array == "udev" { print "link\t" clean($1) | "sort" }
+	END { close("sort"); for (key in value) print key "\t" value[key] }'
 
-# The value of a top-level key of the one object in /run/json, as JSON; strings without quotes and escapes.
-key() {
-	sed -n "s/^    \"$1\": \(.*\)$/\1/p" /run/json | sed 's/,$//; s/^"\(.*\)"$/\1/; s/\\\\/\\/g'
+# load COMMAND...: runs it and keeps the one object that it prints.
+load() {
+	local key value
+	"$@" >/run/json
+	fact=([links]='' [types]='')
+	while IFS=$'\t' read -r key value; do
+		if [ "$key" = link ]; then fact[links]+="$value "; else fact[$key]=$value; fi
+	done < <(awk "$flatten" /run/json)
 }
 
-# The values of a key of the objects in a top-level array, sorted and separated by commas.
-each() {
-	awk -v array="$1" -v key="$2" '
-		index($0, "    \"" array "\": [") == 1 && !/\],?$/ { inside = 1 }
-		/^    \]/ { inside = 0 }
-		inside && $1 == "\"" key "\":" { sub(/^[^:]*: /, ""); gsub(/^"|"?,?$/, ""); print }' /run/json | sort -V | paste -sd,
+# What the oracles tell of all devices, "DEVNO FIELD" by "DEVNO FIELD".
+declare -A oracle
+sorted() { if [[ $1 = *,* ]]; then tr ',' '\n' <<<"$1" | sort -V | paste -sd,; else echo "$1"; fi; }
+ask_oracles() {
+	local devno name unmangled uuid open events ro suspended tables used users start kind rest
+	oracle=()
+	dmsetup info -c --noheadings --separator '|' -o \
+		devno,mangled_name,unmangled_name,mangled_uuid,open,events,readonly,suspended,tables_loaded,devnos_used,devnos_using_dev >/run/dmsetup
+	declare -A number
+	while IFS='|' read -r devno name unmangled uuid open events ro suspended tables used users; do
+		number[$name]=$devno
+		oracle[$devno name]=$name
+		oracle[$devno name_unmangled]=$unmangled
+		oracle[$devno uuid]=${uuid:-null}
+		oracle[$devno open_count]=$open
+		oracle[$devno event_number]=$events
+		case $ro in Read-only) oracle[$devno read_only]=true ;; *) oracle[$devno read_only]=false ;; esac
+		case $suspended-$tables in
+		Suspended-*) oracle[$devno state]=suspended ;;
+		*-Live | *-Both) oracle[$devno state]=active ;;
+		*) oracle[$devno state]=no_table ;;
+		esac
+		case $tables in Live | Both) oracle[$devno live_table]=true ;; *) oracle[$devno live_table]=false ;; esac
+		case $tables in Inactive | Both) oracle[$devno inactive_table]=true ;; *) oracle[$devno inactive_table]=false ;; esac
+		oracle[$devno dependencies]=$(sorted "$used")
+		oracle[$devno dependants]=$(sorted "$users")
+		oracle[$devno targets]='' oracle[$devno types]='' oracle[$devno size_bytes]=0
+	done </run/dmsetup
+	while read -r name start rest kind rest; do
+		devno=${number[${name%:}]}
+		[ -n "$start" ] || continue # no table
+		oracle[$devno targets]+=${oracle[$devno targets]:+,}$start
+		oracle[$devno types]+=${oracle[$devno types]:+,}$kind
+	done < <(dmsetup table)
+	while read -r devno rest; do oracle[$devno size_bytes]=$rest; done < <(lsblk -brno MAJ:MIN,SIZE)
+	for devno in "${number[@]}"; do
+		oracle[$devno links]=''
+		[ -e "/run/udev/data/b$devno" ] || continue
+		oracle[$devno links]=$(udevadm info -q symlink "/dev/block/$devno" | tr ' ' '\n' | sed '/./s/^/\/dev\//' | sort | tr '\n' ' ')
+	done
 }
 
-# What dmsetup tells: one field of one device, by its number.
-told() { dmsetup info -c --noheadings -o "$2" -j "${1%:*}" -m "${1#*:}"; }
-# dmsetup knows the users of a device only when it looks at all devices.
-users_of() { dmsetup info -c --noheadings --separator ' ' -o devno,devnos_using_dev | awk -v devno="$1" '$1 == devno { print $2 }' | sorted; }
-sorted() { tr ',' '\n' | sort -V | paste -sd,; }
-
-# expect_json DEVNO: every fact of the object in /run/json is what the oracles tell.
-expect_json() {
-	local state
-	assert_eq "$(told "$1" mangled_name)" "$(key name)" "$1: name"
-	assert_eq "$(told "$1" unmangled_name)" "$(key name_unmangled)" "$1: name_unmangled"
-	assert_eq "$(told "$1" mangled_uuid)" "$(key uuid | sed 's/^null$//')" "$1: uuid"
-	assert_eq "$1" "$(key devno)" "$1: devno"
-	assert_eq "$(told "$1" devnos_used | sorted)" "$(each dependencies devno)" "$1: dependencies"
-	assert_eq "$(users_of "$1")" "$(each dependants devno)" "$1: dependants"
-	assert_eq "$(told "$1" readonly)" "$(key read_only | sed 's/true/Read-only/; s/false/Writeable/')" "$1: read_only"
-	case $(told "$1" suspended)-$(told "$1" tables_loaded) in
-	Suspended-*) state=suspended ;;
-	*-Live | *-Both) state=active ;;
-	*) state=no_table ;;
-	esac
-	assert_eq "$state" "$(key state)" "$1: state"
-	if [ -e "/sys/dev/block/$1" ]; then
-		assert_eq "$(lsblk -bdno SIZE "/dev/block/$1")" "$(key size_bytes)" "$1: size_bytes"
-		udevadm info -q symlink "/dev/block/$1" | tr ' ' '\n' | sed '/./s/^/\/dev\//' | sort >/run/links
-		awk '/^      "links": \[$/ { on = 1; next } /^      \]/ { on = 0 } on { gsub(/^ *"|",?$/, ""); print }' /run/json |
-			sed 's/\\\\/\\/g' | sort >/run/ours
-		assert_eq "$(cat /run/links)" "$(cat /run/ours)" "$1: links"
-	fi
+# expect_facts DEVNO KEY...: these facts are what the oracles tell.
+expect_facts() {
+	local devno=$1 key
+	shift
+	assert_eq "$devno" "${fact[devno]}" devno
+	for key; do assert_eq "${oracle[$devno $key]}" "${fact[$key]}" "$devno: $key"; done
 }
-
-# Facts that only root learns.
-expect_root_json() {
-	assert_eq "$(told "$1" open)" "$(key open_count)" "$1: open_count"
-	assert_eq "$(told "$1" events)" "$(key event_number)" "$1: event_number"
-	case $(told "$1" tables_loaded) in
-	Live) assert_eq 'true false' "$(key live_table) $(key inactive_table)" "$1: tables" ;;
-	Both) assert_eq 'true true' "$(key live_table) $(key inactive_table)" "$1: tables" ;;
-	Inactive) assert_eq 'false true' "$(key live_table) $(key inactive_table)" "$1: tables" ;;
-	*) assert_eq 'false false' "$(key live_table) $(key inactive_table)" "$1: tables" ;;
-	esac
-	dmsetup table -j "${1%:*}" -m "${1#*:}" | awk 'NF { print $1 }' | sort -V | paste -sd, >/run/starts
-	dmsetup table -j "${1%:*}" -m "${1#*:}" | awk 'NF { print $3 }' | sort -V | paste -sd, >/run/kinds
-	assert_eq "$(cat /run/starts)" "$(each targets start_sector)" "$1: start of each target"
-	assert_eq "$(cat /run/kinds)" "$(each targets type)" "$1: type of each target"
-	assert_eq '[]' "$(key needs_root)" "$1: needs_root"
-}
+for_all='name name_unmangled uuid read_only state size_bytes dependencies dependants links'
+for_root='live_table inactive_table open_count event_number targets types'
 
 # row LABEL: the rows of a label in /run/text, the following lines without a label included.
 row() { awk -v label="$1" '/^[^ ]/ { on = index($0, label) == 1 && substr($0, length(label) + 1, 1) == " " } on { print substr($0, 13) }' /run/text; }
@@ -113,30 +131,32 @@ dmsetup create --uuid part1-mpath-3600a0b80000f1 mp-part1 --table "0 2048 linear
 step 'devices of every kind'
 
 # --- as root, every device against the oracles -------------------------------------------------------------------
-numbers=$(dmsetup info -c --noheadings -o devno)
-assert_eq 18 "$(wc -w <<<"$numbers")" 'number of devices'
+ask_oracles
+mapfile -t numbers < <(cut -d'|' -f1 /run/dmsetup)
+assert_eq 18 "${#numbers[@]}" 'number of devices'
 assert_eq 18 "$(dmhelper info --json | grep -c '^    "devno": ')" 'objects in the array of all'
-assert_eq 18 "$(dmhelper info | grep -c '^Name ')" 'devices shown'
-for number in $numbers; do
-	json "$number"
-	expect_json "$number"
-	expect_root_json "$number"
-	dmhelper info "$number" >/run/text
-	assert_eq '' "$(grep -w 'dm-[0-9]*' /run/text || :)" "$number: the kernel's internal name"
-	# A UUID has its own length, everything else fits.
-	assert_eq '' "$(grep -v '/dm-uuid-' /run/text | grep -v '^UUID' | awk 'length > 80')" "$number: lines past 80 columns"
+for number in "${numbers[@]}"; do
+	load dmhelper info --json --devno "$number"
+	# shellcheck disable=SC2086
+	expect_facts "$number" $for_all $for_root
+	assert_eq '' "${fact[needs_root]}" "$number: needs_root"
 done
+dmhelper info >/run/text
+assert_eq 18 "$(grep -c '^Name ' /run/text)" 'devices shown'
+assert_eq '' "$(grep -w 'dm-[0-9]*' /run/text || :)" "the kernel's internal name"
+# A UUID of LVM has its own length, everything else fits.
+assert_eq '' "$(grep -v '/dm-uuid-' /run/text | grep -v '^UUID' | awk 'length > 80')" 'lines past 80 columns'
 
 # --- an ordinary user ----------------------------------------------------------------------------------------------
-for number in $numbers; do
+needs_root=inactive_table,deferred_remove,internal_suspend,open_count,event_number,targets
+for number in "${numbers[@]}"; do
 	[ -e "/sys/dev/block/$number" ] || continue
-	user dmhelper info --json --devno "$number" >/run/json 2>/run/line
-	expect_json "$number"
-	for unknown in inactive_table deferred_remove internal_suspend open_count event_number targets; do
-		assert_eq null "$(key "$unknown")" "$number: $unknown"
-		assert_eq 1 "$(grep -c "^      \"$unknown\",\?$" /run/json)" "$number: $unknown in needs_root"
-	done
-	assert_eq '' "$(cat /run/line)" "$number: JSON says itself what needs root"
+	load user dmhelper info --json --devno "$number" 2>/run/line
+	# shellcheck disable=SC2086
+	expect_facts "$number" $for_all live_table
+	assert_eq "$needs_root" "${fact[needs_root]}" "$number: needs_root"
+	for key in ${needs_root//,/ }; do assert_eq null "${fact[$key]}" "$number: $key"; done
+	assert_eq '' "$(</run/line)" "$number: JSON says itself what needs root"
 done
 user dmhelper info secret sleepy >/run/text 2>/run/line
 assert_eq 1 "$(grep -c root /run/line)" 'one line says what needs root'
@@ -175,14 +195,14 @@ dmsetup create 'my disk' --table "0 2048 linear $DISK 0"
 quiesce
 dmhelper info 'my disk' >/run/text
 assert_eq 'my\x20disk / my disk' "$(row Name) / $(row 'Meant as')"
-dmhelper info --json 'my disk' >/run/json
-assert_eq 'my\x20disk / my disk' "$(key name) / $(key name_unmangled)"
+load dmhelper info --json 'my disk'
+assert_eq 'my\x20disk / my disk' "${fact[name]} / ${fact[name_unmangled]}"
 
 # --- found by any identity, or refused -----------------------------------------------------------------------------
 for word in "$(devno secret)" secret /dev/mapper/secret /dev/disk/by-label/home /dev/disk/by-id/dm-name-secret \
 	"/dev/$(kernel_name secret)" CRYPT-LUKS2-aaaaaaaa111111111111111111111111-secret; do
-	dmhelper info --json "$word" >/run/json
-	assert_eq secret "$(key name)" "the device that $word means"
+	load dmhelper info --json "$word"
+	assert_eq secret "${fact[name]}" "the device that $word means"
 done
 exits 3 dmhelper info /dev/loop0
 assert_eq 'a block device of another kind' "$(grep -o 'a block.*' /run/line)"
@@ -218,6 +238,7 @@ assert_eq 'my\x20disk' "$(row Name)"
 evil=$'a\nState       \e[31mowned\e]0;x\a'"'"$'"\x7f$(id) ..'
 dmsetup --manglename none --verifyudev create --noudevsync "$evil" --table "0 8 linear $DISK 32792"
 quiesce
+# shellcheck disable=SC2016
 printed='a\x0aState       \x1b[31mowned\x1b]0;x\x07\x27"\x7f$(id) ..'
 dmhelper info --name "$evil" >/run/text
 assert_eq "$printed" "$(row Name)"
@@ -229,8 +250,7 @@ assert_eq '' "$(tr -d '\n -~' </run/json)" 'control characters in JSON'
 dmsetup --manglename none remove --noudevsync "$evil"
 
 # --- the block device is never opened: it works without any node ----------------------------------------------------
-json "$(devno sleepy)"
-cp /run/json /run/before
+dmhelper info --json --name sleepy >/run/before
 mkdir /run/nodes
 mv /dev/dm-* /run/nodes/
 dmhelper info --json --name sleepy >/run/json

@@ -1,33 +1,38 @@
-//! The man page and the program say the same: every command, option, property, flag, exit status and JSON key.
+//! The man pages and the program say the same: every command, option, property, flag, exit status and JSON key.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::SystemTime;
 
-use dmhelper::cookie::{Cookie, FLAG_PROPERTIES, FLAG_WORDS, SUBSYSTEM_FLAG_WORDS};
+use dmhelper::cookie::census::{Entry, Process, Row};
+use dmhelper::cookie::reap::Circumstances;
+use dmhelper::cookie::{Cookie, FLAG_PROPERTIES, FLAG_WORDS, Key, SUBSYSTEM_FLAG_WORDS};
 use dmhelper::decision::{Action, Decision, Event};
 use dmhelper::devno::Devno;
 use dmhelper::dm::{Details, Device, Target};
-use dmhelper::emit::{event, json};
+use dmhelper::emit::{cookies, event, json};
 use dmhelper::error::Error;
 use dmhelper::info::{Info, Related};
 use dmhelper::name::{DmName, DmUuid};
+use dmhelper::udevd::Udevd;
 use dmhelper::udevdb::Record;
 use nix::errno::Errno;
 use serde_json::Value;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper.8");
+const COOKIE_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-cookie.8");
 
-/// Runs mandoc on the page; without it nothing here is proved, so a missing mandoc is a failure.
+/// Runs mandoc on the pages; without it nothing here is proved, so a missing mandoc is a failure.
 fn mandoc(words: &[&str]) -> String {
-    let run = Command::new("mandoc").args(words).arg(PAGE).output();
+    let run = Command::new("mandoc").args(words).args([PAGE, COOKIE_PAGE]).output();
     let output = run.unwrap_or_else(|error| panic!("mandoc: {error}; install it: apt-get install mandoc"));
     assert!(output.stderr.is_empty(), "mandoc {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "mandoc {words:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The page as it is read, in one line: without overstrikes and line breaks.
+/// The pages as they are read, in one line: without overstrikes and line breaks.
 fn text() -> String {
     let mut plain = String::new();
     for character in mandoc(&["-T", "ascii"]).chars() {
@@ -39,16 +44,24 @@ fn text() -> String {
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The page's source from one section's heading to the next.
+/// The source of the page of all commands from one section's heading to the next.
 fn section(name: &str) -> String {
-    let source = std::fs::read_to_string(PAGE).unwrap();
+    section_of(PAGE, name)
+}
+
+fn section_of(page: &str, name: &str) -> String {
+    let source = std::fs::read_to_string(page).unwrap();
     let (_, rest) = source.split_once(&format!("\n.Sh {name}\n")).unwrap_or_else(|| panic!("no section {name}"));
     rest.split("\n.Sh ").next().unwrap().to_string()
 }
 
 /// What the items of a section are, after one macro.
 fn items(section_name: &str, macro_name: &str) -> BTreeSet<String> {
-    let section = section(section_name);
+    items_of(PAGE, section_name, macro_name)
+}
+
+fn items_of(page: &str, section_name: &str, macro_name: &str) -> BTreeSet<String> {
+    let section = section_of(page, section_name);
     let items = section.lines().filter_map(|line| line.strip_prefix(".It ")?.strip_prefix(macro_name));
     items.map(|item| item.trim().to_string()).collect()
 }
@@ -95,7 +108,7 @@ fn every_command_and_option_of_the_help_is_in_the_page() {
         assert!(text.contains(&format!("dmhelper {}", command.join(" "))), "{command:?} is not in the synopsis");
         seen.push(command.join(" "));
     }
-    for known in ["info", "udev", "cookie flags", "cookie complete", "version"] {
+    for known in ["info", "udev", "cookie flags", "cookie complete", "cookie reap", "version"] {
         assert!(seen.iter().any(|command| command == known), "the help lists no {known}: {seen:?}");
     }
 }
@@ -121,9 +134,12 @@ fn every_exit_status_is_in_the_page() {
         Error::usage("a", "b", "c"),
         Error::not_found("a", "b"),
         Error::os("a", "b", Errno::EACCES),
+        Error::timed_out("a", "b", "c"),
+        Error::no_udevd("a", "b"),
     ];
     let real = failures.iter().map(|error| error.status().to_string()).chain(["0".to_string()]).collect();
     assert_same(&items("EXIT STATUS", ""), &real);
+    assert_same(&items_of(COOKIE_PAGE, "EXIT STATUS", ""), &real);
 }
 
 fn device(uuid: &str) -> Device {
@@ -201,4 +217,22 @@ fn every_json_key_is_in_the_page_and_no_other() {
     }
     assert!(real.len() > 40, "{real:?}");
     assert_same(&items("JSON", "Va "), &real);
+}
+
+#[test]
+fn every_json_key_of_a_cookie_is_in_its_page_and_no_other() {
+    let process = Process { pid: 812, name: "lvcreate".into() };
+    let entry = Entry {
+        row: Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 1, uid: 0, operated: 1, changed: 1 },
+        value: Some(1),
+        waiting: 1,
+        waiters: vec![process.clone()],
+        last: Some(process),
+    };
+    let circumstances = Circumstances { udevd: Udevd::Running, busy: false, now: SystemTime::now(), older_than: None };
+    let text = cookies::json(&[entry], cookies::Usage { sets: 1, limit: Some(1) }, &circumstances).unwrap();
+    let mut real = BTreeSet::new();
+    keys(&serde_json::from_str(&text).unwrap(), "", &mut real);
+    assert!(real.len() > 12, "{real:?}");
+    assert_same(&items_of(COOKIE_PAGE, "JSON", "Va "), &real);
 }

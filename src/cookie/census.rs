@@ -101,8 +101,8 @@ impl Entry {
     /// Notifications missing, where the value may be read. libdevmapper takes the first 1 before it waits; this
     /// program, and a transaction that nobody waits for yet, leave it there.
     pub fn missing(&self) -> Option<u32> {
-        let taken = self.waiting > 0 && !self.waiters.iter().all(|process| process.name == "dmhelper")
-            || self.waiting > 0 && self.waiters.is_empty();
+        let ours = !self.waiters.is_empty() && self.waiters.iter().all(|process| process.name == "dmhelper");
+        let taken = self.waiting > 0 && !ours;
         self.value.map(|value| if taken { value } else { value.saturating_sub(1) })
     }
 

@@ -114,7 +114,7 @@ impl DmUuid {
 }
 
 impl fmt::Display for DmUuid {
-    /// Safe for a terminal, as [`DmName`]'s.
+    /// Safe for a terminal, as [`DmName`](super::DmName)'s.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&printable(&self.0))
     }

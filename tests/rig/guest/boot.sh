@@ -54,6 +54,7 @@ start_udevd() {
 	# shellcheck disable=SC2016
 	unshare -m --propagation private /bin/sh -c '
 		case $RIG_RULES in ours-*) mount --bind /run/rig-recorder /usr/sbin/dmsetup || exit 1 ;; esac
+		echo $$ >/run/rig-udevd.pid
 		if [ "$1" = yes ]; then exec /usr/lib/systemd/systemd-udevd --debug 2>/run/rig-udevd.log; fi
 		exec /usr/lib/systemd/systemd-udevd' udevd "${RIG_UDEV_DEBUG:-no}" &
 	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do

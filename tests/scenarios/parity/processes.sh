@@ -3,7 +3,7 @@
 # needs: lvm multipathd perl module:scsi_debug module:dm-multipath
 # udevd: debug
 # timeout: 240
-disk 64M && disk=$DISK
+disk 64M && plain=$DISK
 disk 64M && pv=$DISK
 
 # count KIND NAME ACTION COMMAND...: measured for an existing device.
@@ -19,7 +19,7 @@ expect() { if under_our_rules; then assert_eq "$2" "$found" 'processes'; else as
 replay_one() { udevadm trigger --action="$1" "/sys/block/$(kernel_name "$2")"; }
 resume() { dmsetup resume "$1"; }
 
-dmsetup create --uuid TEST-x plain --table "0 2048 linear $disk 4096"
+dmsetup create --uuid TEST-x plain --table "0 2048 linear $plain 4096"
 quiesce
 step 'a device of dmsetup'
 count 'plain: change with cookie (rename)' plain change dmsetup rename plain renamed
@@ -31,7 +31,7 @@ expect 0 0
 count 'plain: coldplug add' renamed add replay_one add renamed
 expect 0 0
 dmsetup suspend renamed
-dmsetup reload --readonly renamed --table "0 2048 linear $disk 4096"
+dmsetup reload --readonly renamed --table "0 2048 linear $plain 4096"
 count 'plain: becomes read-only (DISK_RO, then change with cookie)' renamed change:2 resume renamed
 dmsetup suspend renamed
 count 'plain: spurious change while suspended' renamed change replay_one change renamed
@@ -44,7 +44,7 @@ expect 1 1
 
 dmsetup create --notable new
 free=dm-$(dmsetup info -c --noheadings -o minor new)
-found=$(processes_of "$free" add dmsetup load new --table "0 2048 linear $disk 4096")
+found=$(processes_of "$free" add dmsetup load new --table "0 2048 linear $plain 4096")
 measure 'plain: genuine add' "$found"
 expect 0 0
 dmsetup remove new

@@ -17,6 +17,7 @@
 //! - [`udevdb`]: a device's record in the udev database. Pure, but for one read.
 //! - [`info`]: all that is known of one device, gathered once.
 //! - [`decision`]: what an event means: the decision table. Pure.
+//! - [`uevent`]: events of the kernel and of udevd: parsing (pure), framing (pure), the netlink socket.
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`cli`]: arguments and wiring of the subcommands.
 //!
@@ -35,3 +36,4 @@ pub mod log;
 pub mod name;
 pub mod udevd;
 pub mod udevdb;
+pub mod uevent;

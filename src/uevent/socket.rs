@@ -1,0 +1,140 @@
+//! The netlink socket that events come from.
+
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, UnixCredentials, bind, recvmsg,
+    setsockopt, socket, sockopt,
+};
+
+use super::{Source, Uevent, monitor};
+use crate::error::{Error, Result};
+
+/// Multicast group of the kernel's events (linux/netlink.h gives none a name; libudev's `UDEV_MONITOR_KERNEL`).
+const GROUP_KERNEL: u32 = 1;
+/// Multicast group of the events that udevd has processed (`UDEV_MONITOR_UDEV`).
+const GROUP_UDEV: u32 = 2;
+/// Bytes of events that may wait in the kernel. As much as udevd itself asks for.
+const QUEUE: usize = 128 << 20;
+/// Larger datagrams are cut and dropped: the kernel's events are below 4 KiB, udevd's hold a device's record.
+pub const DATAGRAM_MAX: usize = 64 << 10;
+
+/// What came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received<'a> {
+    /// An event of a sender that is believed.
+    Event(Source, Uevent<'a>),
+    /// A datagram of anybody else, or one that makes no sense: dropped.
+    Dropped,
+    /// The kernel had more events than the queue holds: some are lost.
+    Overrun,
+    /// Nothing is there at the moment.
+    Empty,
+}
+
+/// A subscription to events; non-blocking, for poll(2).
+#[derive(Debug)]
+pub struct Socket(OwnedFd);
+
+impl Socket {
+    /// Subscribes to the kernel's events, to those of udevd, or to both.
+    pub fn open(kernel: bool, udev: bool) -> Result<Self> {
+        let failed = |errno| Error::os("listen", "uevents", errno);
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkKObjectUEvent).map_err(failed)?;
+        // The forced size is root's; for others the system's limit holds.
+        if setsockopt(&fd, sockopt::RcvBufForce, &QUEUE).is_err() {
+            setsockopt(&fd, sockopt::RcvBuf, &QUEUE).map_err(failed)?;
+        }
+        setsockopt(&fd, sockopt::PassCred, &true).map_err(failed)?;
+        let groups = if kernel { GROUP_KERNEL } else { 0 } | if udev { GROUP_UDEV } else { 0 };
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups)).map_err(failed)?;
+        Ok(Self(fd))
+    }
+
+    /// Takes one datagram into the buffer, without waiting.
+    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<Received<'a>> {
+        let mut control = cmsg_space!(UnixCredentials);
+        let (length, trusted) = {
+            let mut slices = [IoSliceMut::new(buffer)];
+            let message = match recvmsg::<NetlinkAddr>(self.0.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
+                Ok(message) => message,
+                Err(Errno::EAGAIN | Errno::EINTR) => return Ok(Received::Empty),
+                Err(Errno::ENOBUFS) => return Ok(Received::Overrun),
+                Err(errno) => return Err(Error::os("receive", "uevents", errno)),
+            };
+            let uid = message.cmsgs().ok().and_then(|mut messages| {
+                messages.find_map(|message| match message {
+                    ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.uid()),
+                    _ => None,
+                })
+            });
+            let cut = message.flags.contains(MsgFlags::MSG_TRUNC);
+            (message.bytes, message.address.filter(|_| !cut).and_then(|address| trusted(&address, uid)))
+        };
+        let datagram = buffer.get(..length).unwrap_or_default();
+        let event = match trusted {
+            Some(Source::Kernel) => Uevent::from_kernel(datagram),
+            Some(Source::Udev) => monitor::event(datagram),
+            None => None,
+        };
+        Ok(trusted.zip(event).map_or(Received::Dropped, |(source, event)| Received::Event(source, event)))
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Whom a datagram may be believed to be from: group 1 only from the kernel itself (port 0, which no process can
+/// have), group 2 only from root.
+fn trusted(sender: &NetlinkAddr, uid: Option<u32>) -> Option<Source> {
+    match (sender.groups(), sender.pid(), uid) {
+        (GROUP_KERNEL, 0, _) => Some(Source::Kernel),
+        (GROUP_UDEV, port, Some(0)) if port != 0 => Some(Source::Udev),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uevent::monitor;
+    use nix::sys::socket::sendto;
+
+    #[test]
+    fn only_the_kernel_and_root_are_believed() {
+        let from = |port, groups, uid| trusted(&NetlinkAddr::new(port, groups), uid);
+        assert_eq!(from(0, GROUP_KERNEL, Some(0)), Some(Source::Kernel));
+        assert_eq!(from(812, GROUP_UDEV, Some(0)), Some(Source::Udev));
+        assert_eq!(from(812, GROUP_KERNEL, Some(0)), None, "a process that plays the kernel");
+        assert_eq!(from(812, GROUP_UDEV, Some(1000)), None);
+        assert_eq!(from(812, GROUP_UDEV, None), None);
+        assert_eq!(from(812, 0, Some(0)), None, "sent to us alone");
+    }
+
+    /// Sends to the port of a subscription of this process; root may send to groups as well, in a namespace of its own.
+    #[test]
+    fn a_foreign_datagram_is_dropped_and_an_empty_queue_is_empty() {
+        let socket = Socket::open(false, false).unwrap();
+        let port = nix::sys::socket::getsockname::<NetlinkAddr>(socket.0.as_raw_fd()).unwrap().pid();
+        let sender = socket_for_sending();
+        let message = monitor::message(b"ACTION=change\0");
+        let mut buffer = vec![0; DATAGRAM_MAX];
+        assert_eq!(socket.receive(&mut buffer).unwrap(), Received::Empty);
+        sendto(sender.as_raw_fd(), &message, &NetlinkAddr::new(port, 0), MsgFlags::empty()).unwrap();
+        assert_eq!(socket.receive(&mut buffer).unwrap(), Received::Dropped);
+        assert_eq!(socket.receive(&mut buffer).unwrap(), Received::Empty);
+    }
+
+    fn socket_for_sending() -> OwnedFd {
+        let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkKObjectUEvent).unwrap();
+        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).unwrap();
+        fd
+    }
+}

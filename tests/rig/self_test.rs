@@ -1,11 +1,13 @@
 //! The rig's own tests: that its comparison sees what it must see, and that it can fail.
 
+use std::process::Command;
 use std::slice::from_ref;
 
 use libtest_mimic::{Failed, Trial};
 
 use super::allowed::{Allowed, matches};
 use super::guest::{self, Rules};
+use super::install;
 use super::parity::{self, Difference};
 use super::scenario::{Scenario, parse_header};
 use super::snapshot;
@@ -34,7 +36,27 @@ pub(crate) fn trials(parity: &[Scenario]) -> Vec<Trial> {
         .with_kind(kind)
         .with_ignored_flag(missing.is_some()),
     );
+    trials.push(udevadm_verify());
     trials
+}
+
+/// systemd's own opinion on both install trees, where udevadm has one (254 and later).
+fn udevadm_verify() -> Trial {
+    let output = Command::new("udevadm").arg("--help").output();
+    let able = output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("verify"));
+    let kind = if able { "" } else { "skipped: this udevadm has no verify, the lint in tests/rules.rs stands in" };
+    Trial::test("rig::udevadm_accepts_our_rules", || {
+        for layout in ["debian", "upstream"] {
+            let rules = install::tree(layout)?.join("usr/lib/udev/rules.d");
+            let output = Command::new("udevadm").arg("verify").arg(&rules).output().map_err(|error| error.to_string())?;
+            if !output.status.success() {
+                return Err(Failed::from(String::from_utf8_lossy(&output.stderr)));
+            }
+        }
+        Ok(())
+    })
+    .with_kind(kind)
+    .with_ignored_flag(!able)
 }
 
 fn test(name: &str, body: fn() -> Result<(), String>) -> Trial {

@@ -14,6 +14,9 @@ impl Timeout {
     /// As long as udevd itself gives an event by default (udevd(8), `--event-timeout`): past it nothing will come.
     pub const DEFAULT: Timeout = Timeout(Some(Duration::from_secs(180)));
 
+    /// For one look at one device's content.
+    pub const PROBE: Timeout = Timeout(Some(Duration::from_secs(5)));
+
     /// The moment it ends, from now; `None` for never.
     pub fn deadline(self) -> Option<Instant> {
         // A moment past the clock's range is never.

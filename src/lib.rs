@@ -6,6 +6,7 @@
 //! ```text
 //! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
 //! DEVICE → Devno → dm, sysfs, udev record → Info → emit             (explanation)
+//! uevent → Device → Decision → plan of links → apply                (standalone mode)
 //! DM_COOKIE → Cookie → semaphore                                    (synchronisation)
 //! ```
 //!
@@ -18,6 +19,8 @@
 //! - [`info`]: all that is known of one device, gathered once.
 //! - [`decision`]: what an event means: the decision table. Pure.
 //! - [`uevent`]: events of the kernel and of udevd: parsing (pure), framing (pure), the netlink socket.
+//! - [`nodes`]: links and nodes: what a device should have (pure), atomic changes, what blkid says.
+//! - [`listen`]: the event loops.
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`cli`]: arguments and wiring of the subcommands.
 //!
@@ -32,8 +35,10 @@ pub mod dm;
 pub mod emit;
 pub mod error;
 pub mod info;
+pub mod listen;
 pub mod log;
 pub mod name;
+pub mod nodes;
 pub mod udevd;
 pub mod udevdb;
 pub mod uevent;

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::cookie::Flags;
@@ -62,6 +63,44 @@ impl Record {
             }
         }
         record
+    }
+
+    /// Writes the record in udev's own format, as one that outlives the change from the initramfs to the real root
+    /// (the sticky bit, udev's `db_persist`). Replaced by rename: no reader sees half of it.
+    pub fn write(&self, run_udev: &Path, devno: Devno) -> Result<()> {
+        let directory = run_udev.join("data");
+        let path = directory.join(format!("b{devno}"));
+        let temporary = directory.join(format!(".#b{devno}"));
+        let written = fs::create_dir_all(&directory)
+            .and_then(|()| fs::write(&temporary, self.to_bytes()))
+            .and_then(|()| fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1644)))
+            .and_then(|()| fs::rename(&temporary, &path));
+        written.map_err(|error| Error::io("write", path.as_os_str().as_bytes(), &error))
+    }
+
+    /// Removes a device's record; there may be none.
+    pub fn remove(run_udev: &Path, devno: Devno) -> Result<()> {
+        let path = run_udev.join(format!("data/b{devno}"));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path.as_os_str().as_bytes(), &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut line = |kind: &[u8], value: &[u8]| out.extend([kind, b":", value, b"\n"].concat());
+        self.links.iter().for_each(|link| line(b"S", link));
+        if self.link_priority != 0 {
+            line(b"L", self.link_priority.to_string().as_bytes());
+        }
+        if let Some(usec) = self.initialized_usec {
+            line(b"I", usec.to_string().as_bytes());
+        }
+        self.properties.iter().for_each(|(key, value)| line(b"E", &[key, &b"="[..], value].concat()));
+        self.tags.iter().for_each(|tag| line(b"G", tag));
+        line(b"V", b"1");
+        out
     }
 
     /// A property's value; the last one counts, as in udev.
@@ -127,6 +166,21 @@ mod tests {
         }
         let every: Vec<u8> = (0..=255).cycle().take(4096).collect();
         assert!(Record::parse(&every).links.is_empty());
+    }
+
+    #[test]
+    fn a_record_that_is_written_is_read_back() {
+        let run = tempfile::tempdir().unwrap();
+        let devno = Devno::new(253, 9).unwrap();
+        let record = Record::parse(LVM);
+        record.write(run.path(), devno).unwrap();
+        assert_eq!(Record::read(run.path(), devno).unwrap(), Some(record));
+        let mode = fs::metadata(run.path().join("data/b253:9")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o1644);
+        assert_eq!(fs::read_dir(run.path().join("data")).unwrap().count(), 1, "no temporary file stays");
+        Record::remove(run.path(), devno).unwrap();
+        Record::remove(run.path(), devno).unwrap();
+        assert_eq!(Record::read(run.path(), devno).unwrap(), None);
     }
 
     #[test]

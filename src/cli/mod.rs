@@ -2,6 +2,7 @@
 
 mod cookie;
 mod info;
+mod listen;
 mod udev;
 
 use std::ffi::OsString;
@@ -24,6 +25,8 @@ enum Command {
     Info(info::Info),
     Udev(udev::Udev),
     Cookie(cookie::Cookie),
+    Listen(listen::Listen),
+    Event(listen::EventCommand),
     Version(Version),
 }
 
@@ -39,6 +42,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode> {
         Command::Info(command) => command.run()?,
         Command::Udev(command) => command.run()?,
         Command::Cookie(command) => return command.run(),
+        Command::Listen(command) => command.run()?,
+        Command::Event(command) => command.run()?,
         Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n"))?,
     }
     Ok(ExitCode::SUCCESS)

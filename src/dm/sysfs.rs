@@ -53,6 +53,11 @@ impl Sysfs {
         self.number("size")
     }
 
+    /// The kernel's number of this very instance of the device (Linux 5.15 and newer).
+    pub fn diskseq(&self) -> Option<u64> {
+        self.number("diskseq")
+    }
+
     /// Whether writes are refused.
     pub fn read_only(&self) -> Option<bool> {
         self.number("ro").map(|value| value != 0)

@@ -22,6 +22,14 @@ impl Properties {
         &self.0
     }
 
+    /// The properties one by one, their values as they stand between the quotes.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.lines().filter_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            Some((key, value.strip_prefix('\'')?.strip_suffix('\'')?))
+        })
+    }
+
     /// Writes all lines in one call.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(self.0.as_bytes())
@@ -37,6 +45,8 @@ mod tests {
         let mut properties = Properties::default();
         properties.push("DM_NAME", b"a'\nPATH='/evil\r\0");
         properties.push("DM_LV_LAYER", "");
+        let keys: Vec<_> = properties.pairs().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["DM_NAME", "DM_LV_LAYER"]);
         assert_eq!(properties.as_str(), "DM_NAME='a\\x27\\x0aPATH=\\x27/evil\\x0d\\x00'\nDM_LV_LAYER=''\n");
     }
 }

@@ -1,0 +1,192 @@
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use argh::FromArgs;
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::deadline::Timeout;
+use crate::dm::{Control, Selector};
+use crate::error::{Error, Result};
+use crate::listen::claim::Claim;
+use crate::listen::engine::{Engine, Places};
+use crate::listen::standalone::{self, Standalone};
+use crate::nodes::probe::Prober;
+use crate::uevent::socket::Socket;
+
+/// Do udevd's work for device-mapper devices where there is no udevd: links, records, cookies.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "listen")]
+pub(super) struct Listen {
+    /// be taken for udevd: tools on libdevmapper then wait for us
+    #[argh(switch)]
+    claim_udev: bool,
+
+    /// look at the content of usable devices with this program: util-linux's or busybox's blkid
+    #[argh(option)]
+    blkid: Option<PathBuf>,
+
+    /// how long blkid may take for a device; default 5s
+    #[argh(option, default = "Timeout::PROBE")]
+    blkid_timeout: Timeout,
+
+    /// go to the background as soon as everything is in place
+    #[argh(switch)]
+    daemon: bool,
+
+    /// write the process's number to this file as soon as everything is in place
+    #[argh(option)]
+    pid_file: Option<PathBuf>,
+}
+
+/// Handle the one event that the environment describes: for mdev, mdevd and the like.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "event")]
+pub(super) struct EventCommand {
+    /// look at the content of a usable device with this program: util-linux's or busybox's blkid
+    #[argh(option)]
+    blkid: Option<PathBuf>,
+
+    /// how long blkid may take; default 5s
+    #[argh(option, default = "Timeout::PROBE")]
+    blkid_timeout: Timeout,
+}
+
+const DEV: &str = "/dev";
+const SYS: &str = "/sys";
+const PROC: &str = "/proc";
+const RUN_UDEV: &str = "/run/udev";
+
+fn places(blkid: Option<PathBuf>, timeout: Timeout) -> Result<Places> {
+    let timeout = timeout
+        .duration()
+        .ok_or_else(|| Error::usage("--blkid-timeout", "infinity", "a device that never answers would stop everything"))?;
+    let prober = blkid.map(|program| Prober { program, timeout });
+    Ok(Places { dev: DEV.into(), run_udev: RUN_UDEV.into(), prober })
+}
+
+fn open_control() -> Result<Control> {
+    Control::open(Path::new(DEV), Path::new(PROC))
+}
+
+fn engine(places: Places) -> Result<Engine> {
+    let control = open_control()?;
+    Ok(Engine::new(places, Box::new(move |devno| control.device(Selector::Devno(devno)))))
+}
+
+impl Listen {
+    pub(super) fn run(self) -> Result<()> {
+        // Subscribed before the first look: what happens in between comes as an event.
+        let socket = Socket::open(true, false)?;
+        let control = open_control()?;
+        let mut engine = engine(places(self.blkid, self.blkid_timeout)?)?;
+        let claim = self.claim_udev.then(|| Claim::new(Path::new(RUN_UDEV), Path::new(PROC))).transpose()?;
+        standalone::remember(&mut engine, Path::new(SYS))?;
+        for error in engine.look_around(&standalone::look(&control, Path::new(SYS))?) {
+            log::error!("{error}");
+        }
+        let stop = stop_pipe()?;
+        if self.daemon {
+            nix::unistd::daemon(false, false).map_err(|errno| Error::os("go to", "the background", errno))?;
+        }
+        harden();
+        announce(self.pid_file.as_deref())?;
+        let standalone = Standalone { engine, socket, control: &control, claim, stop, sys: Path::new(SYS), proc: Path::new(PROC) };
+        let counts = standalone.run();
+        if let Some(path) = &self.pid_file {
+            let _ = std::fs::remove_file(path);
+        }
+        let counts = counts?;
+        log::info!(
+            "listen: {} events, {} cookies completed, {} datagrams dropped, {} times overrun",
+            counts.events,
+            counts.completed,
+            counts.dropped,
+            counts.overruns
+        );
+        Ok(())
+    }
+}
+
+impl EventCommand {
+    /// The environment is the event; the records of the devices are the memory.
+    pub(super) fn run(self) -> Result<()> {
+        let mut properties = Vec::new();
+        for (key, value) in std::env::vars_os() {
+            properties.extend([key.as_encoded_bytes(), b"=", value.as_encoded_bytes(), b"\0"].concat());
+        }
+        let event = crate::uevent::Uevent::from_properties(&properties)
+            .filter(|event| event.get("ACTION").is_some() && event.get("DEVPATH").is_some())
+            .ok_or_else(|| Error::usage("event", "environment", "no ACTION and DEVPATH: the device manager runs this for each uevent"))?;
+        if !event.is_device_mapper() {
+            return Ok(());
+        }
+        match places(self.blkid, self.blkid_timeout).and_then(engine) {
+            Ok(mut engine) => {
+                if let Err(error) = standalone::remember(&mut engine, Path::new(SYS)) {
+                    log::error!("{error}");
+                }
+                if let Some((devno, node)) = event.devno().zip(event.kernel_name().and_then(|name| str::from_utf8(name).ok())) {
+                    engine.remember(devno, node)?; // Gone from sysfs when this is its remove event.
+                }
+                standalone::process(&mut engine, event);
+                Ok(())
+            }
+            Err(error) => {
+                // Whatever is wrong with us: nobody is to wait for it.
+                if let Some(key) = event.cookie().and_then(|cookie| cookie.key()) {
+                    let _ = crate::cookie::sem::complete(key);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Becomes readable with SIGINT or SIGTERM.
+fn stop_pipe() -> Result<UnixStream> {
+    let made = UnixStream::pair().and_then(|(stop, signalled)| {
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::low_level::pipe::register(signal, signalled.try_clone()?)?;
+        }
+        Ok(stop)
+    });
+    made.map_err(|error| Error::io("catch", "signals", &error))
+}
+
+/// From here on nothing of this process is swapped out or thrown away, so that it works while the disks under the root
+/// file system and the swap do not; and it is the last to be killed for want of memory. What is not permitted is said.
+fn harden() {
+    // The heap grows now, not when memory is short.
+    drop(std::hint::black_box(vec![0u8; 96 << 10]));
+    if let Err(errno) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
+        log::warn!("{}", Error::os("lock", "memory", errno));
+    }
+    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "-1000") {
+        log::warn!("{}", Error::io("write", "/proc/self/oom_score_adj", &error));
+    }
+}
+
+/// Tells whoever waits that everything is in place: by the pid file, and systemd by its notification socket.
+fn announce(pid_file: Option<&Path>) -> Result<()> {
+    if let Some(path) = pid_file {
+        let written = std::fs::write(path, format!("{}\n", std::process::id()));
+        written.map_err(|error| Error::io("write", path.as_os_str().as_encoded_bytes(), &error))?;
+    }
+    if let Some(socket) = std::env::var_os("NOTIFY_SOCKET") {
+        notify(&socket).map_err(|error| Error::io("notify", socket.as_encoded_bytes(), &error))?;
+    }
+    Ok(())
+}
+
+/// sd_notify(3): one datagram; a leading `@` stands for the abstract namespace.
+fn notify(socket: &std::ffi::OsStr) -> io::Result<()> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let address = match socket.as_encoded_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(socket)?,
+    };
+    UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address).map(drop)
+}

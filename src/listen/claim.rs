@@ -1,0 +1,85 @@
+//! Being taken for udevd: libdevmapper synchronises with udev exactly when `/run/udev/control` exists.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen, socket};
+
+use crate::error::{Error, Result};
+use crate::udevd::Udevd;
+
+/// The claim, given up when dropped. A SIGKILL leaves the file behind; nobody listens on it then, which is what
+/// [`Udevd::find`] and the next claim see.
+#[derive(Debug)]
+pub struct Claim {
+    socket: OwnedFd,
+    path: PathBuf,
+}
+
+impl Claim {
+    /// Claims `RUN/control`; refuses where a udevd, or another claim, is alive.
+    pub fn new(run_udev: &Path, proc: &Path) -> Result<Self> {
+        let path = run_udev.join("control");
+        let failed = |errno| Error::os("claim", path.as_os_str().as_bytes(), errno);
+        if Udevd::find(run_udev, proc)? != Udevd::Absent {
+            return Err(failed(Errno::EADDRINUSE).advise("a udevd is running: stop it first, or leave the events to it"));
+        }
+        fs::create_dir_all(run_udev).map_err(|error| Error::io("create", run_udev.as_os_str().as_bytes(), &error))?;
+        let _ = fs::remove_file(&path); // What a killed one has left; bind says if it could not be removed.
+        let socket =
+            socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None).map_err(failed)?;
+        bind(socket.as_raw_fd(), &UnixAddr::new(&path).map_err(failed)?).map_err(failed)?;
+        listen(&socket, Backlog::new(16).map_err(failed)?).map_err(failed)?;
+        Ok(Self { socket, path: path.clone() })
+    }
+
+    /// Answers whoever connects by hanging up: `udevadm settle` and `udevadm control --ping` take that for the answer
+    /// that all is done, and it is, because events are handled before this is called.
+    pub fn answer(&self) {
+        while let Ok(connection) = accept4(self.socket.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+            let _ = nix::unistd::close(connection);
+        }
+    }
+}
+
+impl AsFd for Claim {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_seen_refuses_a_second_one_and_is_given_up() {
+        let run = tempfile::tempdir().unwrap();
+        let proc = Path::new("/proc");
+        let claim = Claim::new(run.path(), proc).unwrap();
+        assert_eq!(Udevd::find(run.path(), proc).unwrap(), Udevd::Running);
+        assert!(Claim::new(run.path(), proc).unwrap_err().to_string().contains("a udevd is running"));
+        claim.answer();
+        drop(claim);
+        assert_eq!(Udevd::find(run.path(), proc).unwrap(), Udevd::Absent);
+        assert!(!run.path().join("control").exists());
+    }
+
+    #[test]
+    fn what_a_killed_one_has_left_is_no_obstacle() {
+        let run = tempfile::tempdir().unwrap();
+        let proc = Path::new("/proc");
+        std::mem::drop(std::os::unix::net::UnixListener::bind(run.path().join("control")).unwrap());
+        assert!(run.path().join("control").exists());
+        Claim::new(run.path(), proc).unwrap();
+    }
+}

@@ -1,0 +1,178 @@
+use std::cell::RefCell;
+use std::fs;
+use std::rc::Rc;
+
+use super::*;
+use crate::dm::Details;
+use crate::name::{DmName, DmUuid};
+
+/// An engine over a directory of its own and devices that the test makes up.
+struct Rig {
+    directory: tempfile::TempDir,
+    engine: Engine,
+    devices: Rc<RefCell<BTreeMap<Devno, Device>>>,
+}
+
+fn devno(minor: u32) -> Devno {
+    Devno::new(253, minor).unwrap()
+}
+
+fn device(minor: u32, name: &str, uuid: &str) -> Device {
+    let details = Details {
+        live_table: true,
+        inactive_table: false,
+        read_only: false,
+        deferred_remove: false,
+        internal_suspend: false,
+        open_count: 0,
+        event_number: 0,
+    };
+    Device {
+        devno: devno(minor),
+        name: DmName::new(name).unwrap(),
+        uuid: DmUuid::new(uuid).unwrap(),
+        suspended: false,
+        details: Some(details),
+    }
+}
+
+impl Rig {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let devices = Rc::new(RefCell::new(BTreeMap::<Devno, Device>::new()));
+        let asked = Rc::clone(&devices);
+        let query: Query =
+            Box::new(move |devno| asked.borrow().get(&devno).cloned().ok_or_else(|| Error::not_found("query", devno.to_string())));
+        let places = Places { dev: directory.path().join("dev"), run_udev: directory.path().join("run"), prober: None };
+        fs::create_dir(&places.dev).unwrap();
+        // Stand-ins for devtmpfs's nodes, which only root could make.
+        (0..4).for_each(|minor| fs::write(places.dev.join(format!("dm-{minor}")), "").unwrap());
+        Self { engine: Engine::new(places, query), directory, devices }
+    }
+
+    fn set(&self, device: Device) {
+        self.devices.borrow_mut().insert(device.devno, device);
+    }
+
+    fn event(&mut self, action: &str, minor: u32, more: &str) {
+        let text = format!(
+            "{action}@/devices/virtual/block/dm-{minor}\0ACTION={action}\0DEVPATH=/devices/virtual/block/dm-{minor}\0SUBSYSTEM=block\0\
+             MAJOR=253\0MINOR={minor}\0{more}"
+        );
+        self.engine.handle(Uevent::from_kernel(text.as_bytes()).unwrap()).unwrap();
+    }
+
+    /// A change that a tool caused, with these flags.
+    fn change(&mut self, minor: u32, flags: u32) {
+        self.event("change", minor, &format!("DM_COOKIE={}\0", (flags | 0x40) << 16 | 1));
+    }
+
+    fn target(&self, link: &str) -> Option<String> {
+        Some(fs::read_link(self.directory.path().join("dev").join(link)).ok()?.to_str().unwrap().to_string())
+    }
+
+    fn record(&self, minor: u32) -> Option<Record> {
+        Record::read(&self.directory.path().join("run"), devno(minor)).unwrap()
+    }
+}
+
+#[test]
+fn a_device_lives_from_add_to_remove() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "vg-lv", "LVM-x"));
+    rig.event("add", 0, "");
+    assert_eq!(rig.target("mapper/vg-lv"), None, "no table yet");
+    rig.change(0, 0);
+    assert_eq!(rig.target("mapper/vg-lv").as_deref(), Some("../dm-0"));
+    assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-0"));
+    assert_eq!(rig.target("disk/by-id/dm-uuid-LVM-x").as_deref(), Some("../../dm-0"));
+    let record = rig.record(0).unwrap();
+    assert_eq!(record.property("DM_VG_NAME"), Some(&b"vg"[..]));
+    assert!(record.flags().contains(Flags::PRIMARY_SOURCE) && record.property(".DM_SUSPENDED").is_none());
+    rig.event("remove", 0, "");
+    assert_eq!((rig.target("mapper/vg-lv"), rig.target("vg/lv"), rig.record(0)), (None, None, None));
+    assert!(!rig.directory.path().join("dev/vg").exists(), "empty directories go too");
+}
+
+#[test]
+fn a_rename_moves_the_links() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "old", ""));
+    rig.change(0, 0);
+    rig.set(device(0, "new", ""));
+    rig.change(0, 0);
+    assert_eq!(rig.target("mapper/old"), None);
+    assert_eq!(rig.target("mapper/new").as_deref(), Some("../dm-0"));
+}
+
+#[test]
+fn of_two_claimants_the_higher_priority_has_the_link_and_the_loser_gets_it_back() {
+    let mut rig = Rig::new();
+    // Two devices cannot have one name; two volumes can have one VG/LV.
+    rig.set(device(0, "vg-lv", "LVM-a"));
+    rig.set(device(1, "vg-lv-", "LVM-b"));
+    rig.change(0, 0);
+    rig.set(device(1, "vg-lv", "LVM-b"));
+    rig.change(1, 1 << 4);
+    assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-0"), "the second asked for a low priority");
+    rig.event("remove", 0, "");
+    assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-1"));
+    rig.set(device(2, "vg-lv", "LVM-c"));
+    rig.change(2, 1 << 4);
+    assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-2"), "among equals the latest wins");
+}
+
+#[test]
+fn a_spurious_event_keeps_the_flags_that_the_tool_asked_for() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "x", ""));
+    rig.change(0, 1 << 2);
+    rig.event("change", 0, "SYNTH_UUID=0\0");
+    assert_eq!(rig.target("disk/by-id/dm-name-x"), None);
+    assert_eq!(rig.target("mapper/x").as_deref(), Some("../dm-0"));
+    assert!(rig.record(0).unwrap().flags().contains(Flags::DISABLE_DISK_RULES));
+}
+
+#[test]
+fn a_disk_that_became_read_only_loses_its_links_as_under_udevd() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "x", ""));
+    rig.change(0, 0);
+    rig.event("change", 0, "DISK_RO=1\0");
+    assert_eq!(rig.target("mapper/x"), None);
+    rig.change(0, 0);
+    assert_eq!(rig.target("mapper/x").as_deref(), Some("../dm-0"));
+}
+
+#[test]
+fn looking_around_adopts_live_devices_and_forgets_those_that_are_gone() {
+    let mut rig = Rig::new();
+    rig.set(device(3, "gone", ""));
+    rig.change(3, 0);
+    let seen = |device: Device, node: &str| Seen { device, node: node.to_string(), diskseq: Some(9) };
+    let mut without_table = device(1, "bare", "");
+    without_table.details = without_table.details.map(|details| Details { live_table: false, ..details });
+    let suspended = Device { suspended: true, ..device(2, "asleep", "") };
+    let failures =
+        rig.engine.look_around(&[seen(device(0, "vg-lv-real", "LVM-x"), "dm-0"), seen(without_table, "dm-1"), seen(suspended, "dm-2")]);
+    assert_eq!(failures, []);
+    assert_eq!(rig.target("mapper/vg-lv-real").as_deref(), Some("../dm-0"));
+    assert_eq!(rig.target("disk/by-id/dm-name-vg-lv-real"), None, "a part of a volume stays private");
+    assert_eq!((rig.target("mapper/bare"), rig.target("mapper/asleep"), rig.target("mapper/gone")), (None, None, None));
+    assert_eq!(rig.engine.devices(), 1);
+}
+
+#[test]
+fn a_record_of_an_earlier_run_is_taken_over() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "x", ""));
+    rig.change(0, 1 << 2);
+    let places = Places { dev: rig.directory.path().join("dev"), run_udev: rig.directory.path().join("run"), prober: None };
+    let asked = Rc::clone(&rig.devices);
+    let mut second = Engine::new(places, Box::new(move |devno| Ok(asked.borrow()[&devno].clone())));
+    second.remember(devno(0), "dm-0").unwrap();
+    second.look_around(&[Seen { device: device(0, "renamed", ""), node: "dm-0".into(), diskseq: None }]);
+    assert_eq!(rig.target("mapper/x"), None);
+    assert_eq!(rig.target("mapper/renamed").as_deref(), Some("../dm-0"));
+    assert_eq!(rig.target("disk/by-id/dm-name-renamed"), None, "the tool's flags hold");
+}

@@ -1,0 +1,152 @@
+//! The loop of `dmhelper listen`: events in, links out, cookies completed.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::claim::Claim;
+use super::engine::{Engine, Seen};
+use crate::cookie::census;
+use crate::cookie::sem::{self, Completion};
+use crate::dm::sysfs::{self, Sysfs};
+use crate::dm::{Control, Selector};
+use crate::error::{Error, Result};
+use crate::uevent::socket::{DATAGRAM_MAX, Received, Socket};
+use crate::uevent::{Source, Uevent};
+
+/// What became of the events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Events of device-mapper devices.
+    pub events: u64,
+    /// Cookies completed.
+    pub completed: u64,
+    /// Datagrams of unknown senders, or without sense.
+    pub dropped: u64,
+    /// Times that the kernel had more events than it could keep for us.
+    pub overruns: u64,
+}
+
+/// The loop and what it needs.
+pub struct Standalone<'a> {
+    /// Decides and acts.
+    pub engine: Engine,
+    /// Where events come from; subscribed before the first look around.
+    pub socket: Socket,
+    /// The control node, for looking around.
+    pub control: &'a Control,
+    /// The place of udevd, if it was claimed.
+    pub claim: Option<Claim>,
+    /// A pipe that becomes readable when the loop is to end.
+    pub stop: UnixStream,
+    /// sysfs (`/sys`).
+    pub sys: &'a Path,
+    /// procfs (`/proc`).
+    pub proc: &'a Path,
+}
+
+impl Standalone<'_> {
+    /// Follows events until told to stop; then handles those that are queued, and gives the claim up.
+    pub fn run(mut self) -> Result<Counts> {
+        let mut counts = Counts::default();
+        let mut buffer = vec![0; DATAGRAM_MAX];
+        loop {
+            let mut fds = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)];
+            fds.extend(self.claim.as_ref().map(|claim| PollFd::new(claim.as_fd(), PollFlags::POLLIN)));
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::os("wait for", "uevents", errno)),
+            }
+            let stopping = fds.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
+            self.drain(&mut buffer, &mut counts)?;
+            if let Some(claim) = &self.claim {
+                claim.answer();
+            }
+            if stopping {
+                let _ = self.stop.read(&mut [0; 1]);
+                // First nobody starts to wait for us any more, then whoever waits is answered.
+                self.claim = None;
+                self.drain(&mut buffer, &mut counts)?;
+                return Ok(counts);
+            }
+        }
+    }
+
+    /// Handles all queued events.
+    fn drain(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
+        loop {
+            match self.socket.receive(buffer)? {
+                Received::Empty => return Ok(()),
+                Received::Dropped => counts.dropped += 1,
+                Received::Overrun => {
+                    counts.overruns += 1;
+                    self.recover();
+                }
+                Received::Event(Source::Kernel, event) if event.is_device_mapper() => {
+                    counts.events += 1;
+                    counts.completed += u64::from(process(&mut self.engine, event));
+                }
+                Received::Event(..) => {}
+            }
+        }
+    }
+
+    /// After a loss: everything is looked at again, and the cookies that may have lost their events are named.
+    fn recover(&mut self) {
+        log::warn!("listen: events were lost, more came than the kernel keeps; looking at all devices again");
+        match look(self.control, self.sys) {
+            Ok(seen) => self.engine.look_around(&seen).iter().for_each(|error| log::error!("{error}")),
+            Err(error) => log::error!("{error}"),
+        }
+        match census::take(self.proc) {
+            Ok((entries, _)) => entries.iter().filter(|entry| entry.waiting > 0).for_each(|entry| {
+                log::warn!("listen: cookie {} is waited for and may have lost its events; see `dmhelper cookie list`", entry.row.key);
+            }),
+            Err(error) => log::error!("{error}"),
+        }
+    }
+}
+
+/// Acts on one event and then completes its cookie, whatever the acting came to. Tells whether there was one.
+pub fn process(engine: &mut Engine, event: Uevent<'_>) -> bool {
+    let handled = engine.handle(event);
+    let cookie = event.cookie();
+    let completed = cookie.and_then(|cookie| Some((cookie, cookie.key()?))).map(|(cookie, key)| (cookie, sem::complete(key)));
+    // The semaphore first; whatever there is to say comes after it.
+    if let Err(error) = handled {
+        log::error!("{error}");
+    }
+    match completed {
+        None | Some((_, Ok(Completion::Done))) => {}
+        Some((cookie, Ok(Completion::Gone))) => log::warn!("complete cookie {cookie}: nobody waits for it in this IPC namespace"),
+        Some((cookie, Ok(Completion::Exhausted))) => log::warn!("complete cookie {cookie}: all its events were completed before"),
+        Some((cookie, Err(errno))) => log::error!("{}", Error::os("complete cookie", cookie.to_string(), errno)),
+    }
+    completed.is_some()
+}
+
+/// All devices as they are now: one ioctl for the list, one for each device's state.
+pub fn look(control: &Control, sys: &Path) -> Result<Vec<Seen>> {
+    let seen = |devno| {
+        let sysfs = Sysfs::new(sys, devno);
+        // A device that never had a table is not in sysfs; it has nothing to link to either.
+        let node = String::from_utf8(sysfs.kernel_name()?).ok()?;
+        // One that goes away meanwhile sends its remove event.
+        let device = control.device(Selector::Devno(devno)).ok()?;
+        Some(Seen { device, node, diskseq: sysfs.diskseq() })
+    };
+    Ok(control.list()?.into_iter().filter_map(|listed| seen(listed.devno)).collect())
+}
+
+/// Takes over the records of all devices that sysfs shows.
+pub fn remember(engine: &mut Engine, sys: &Path) -> Result<()> {
+    for listed in sysfs::list(sys) {
+        let node = Sysfs::new(sys, listed.devno).kernel_name().and_then(|name| String::from_utf8(name).ok());
+        node.map_or(Ok(()), |node| engine.remember(listed.devno, &node))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Which links a decided event gives its device: the same as the rules make. Pure.
+
+use crate::cookie::Flags;
+use crate::decision::Decision;
+use crate::dm::Device;
+use crate::name::Owner;
+
+/// What blkid found on a device: udev's keys (`ID_FS_UUID_ENC`, …) and their values.
+pub type Probed = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The links of one device, relative to /dev, and their priority.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// Sorted, each once.
+    pub links: Vec<String>,
+    /// Of two devices that claim a link the higher one gets it.
+    pub priority: i32,
+}
+
+/// Priority of a device whose tool asked for a low one, of a multipath map or its partition, and of all others.
+const PRIORITY_LOW: i32 = -100;
+const PRIORITY_MULTIPATH: i32 = 50;
+
+/// Whether the rules would look at the content of the device and link it in /dev/disk.
+pub fn wants_disk_links(decision: &Decision, device: &Device) -> bool {
+    !decision.disabled && !decision.flags.contains(Flags::DISABLE_DISK_RULES) && !is_private(device)
+}
+
+/// Whether the device may be read now.
+pub fn may_be_probed(decision: &Decision, device: &Device) -> bool {
+    wants_disk_links(decision, device) && !device.suspended && !decision.noscan(device)
+}
+
+/// The links of the device. `diskseq` is the kernel's number of this very instance; `probed` is what blkid says now,
+/// or said when it was last allowed to look.
+pub fn plan(decision: &Decision, device: &Device, diskseq: Option<u64>, probed: &Probed) -> Plan {
+    let mut links = Vec::new();
+    if decision.disabled {
+        return Plan::default();
+    }
+    let name = component(device.name.as_bytes());
+    if !decision.flags.contains(Flags::DISABLE_DM_RULES) {
+        links.extend(name.as_ref().map(|name| format!("mapper/{name}")));
+    }
+    if !decision.flags.contains(Flags::DISABLE_SUBSYSTEM_RULES) {
+        links.extend(volume(device));
+    }
+    if wants_disk_links(decision, device) {
+        links.extend(name.map(|name| format!("disk/by-id/dm-name-{name}")));
+        let uuid = device.uuid.as_ref().and_then(|uuid| component(uuid.as_bytes()));
+        links.extend(uuid.map(|uuid| format!("disk/by-id/dm-uuid-{uuid}")));
+        links.extend(diskseq.map(|number| format!("disk/by-diskseq/{number}")));
+        links.extend(by_content(probed));
+    }
+    links.sort();
+    links.dedup();
+    Plan { links, priority: priority(decision, device) }
+}
+
+/// `VG/LV` of a volume that a person may use.
+fn volume(device: &Device) -> Option<String> {
+    device.uuid.as_ref().filter(|uuid| uuid.is_lvm())?;
+    let parts = device.name.lvm_parts();
+    parts.is_visible().then(|| Some(format!("{}/{}", component(&parts.vg)?, component(&parts.lv)?))).flatten()
+}
+
+/// A part of a volume, or a temporary device of cryptsetup's.
+fn is_private(device: &Device) -> bool {
+    let Some(uuid) = &device.uuid else { return false };
+    match uuid.owner() {
+        Owner::Crypt { kind, .. } => kind == b"TEMP",
+        _ => uuid.is_lvm() && !device.name.lvm_parts().is_visible(),
+    }
+}
+
+/// Links by what a device holds, as the rules for /dev/disk make them.
+fn by_content(probed: &Probed) -> Vec<String> {
+    let value = |key: &str| probed.iter().rev().find(|(found, _)| found == key.as_bytes()).map(|(_, value)| value.as_slice());
+    let usage = value("ID_FS_USAGE").unwrap_or_default();
+    let gpt = value("ID_PART_ENTRY_SCHEME") == Some(b"gpt");
+    let rows = [
+        ("disk/by-uuid/", "ID_FS_UUID_ENC", matches!(usage, b"filesystem" | b"other" | b"crypto")),
+        ("disk/by-label/", "ID_FS_LABEL_ENC", matches!(usage, b"filesystem" | b"other")),
+        ("disk/by-partuuid/", "ID_PART_ENTRY_UUID", true),
+        ("disk/by-partlabel/", "ID_PART_ENTRY_NAME", gpt),
+    ];
+    let link = |(directory, key, wanted): (&str, &str, bool)| Some(format!("{directory}{}", component(value(key).filter(|_| wanted)?)?));
+    let mut links: Vec<String> = rows.into_iter().filter_map(link).collect();
+    if gpt && value("ID_PART_GPT_AUTO_ROOT") == Some(b"1") {
+        links.push("gpt-auto-root".to_string());
+    }
+    links
+}
+
+fn priority(decision: &Decision, device: &Device) -> i32 {
+    let owner = device.uuid.as_ref().map(|uuid| uuid.owner());
+    match owner {
+        _ if decision.flags.contains(Flags::LOW_PRIORITY) => PRIORITY_LOW,
+        Some(Owner::Multipath { .. } | Owner::Partition { .. }) => PRIORITY_MULTIPATH,
+        _ => 0,
+    }
+}
+
+/// One component of a path, with the characters that udev keeps in links; `None` for what would lead elsewhere.
+fn component(bytes: &[u8]) -> Option<String> {
+    if matches!(bytes, b"" | b"." | b"..") || bytes.contains(&b'/') {
+        return None;
+    }
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let kept =
+                character.is_ascii_alphanumeric() || "#+-.:=@_\\".contains(character) || !character.is_ascii() && !character.is_control();
+            out.push(if kept { character } else { '_' });
+        }
+        out.extend(chunk.invalid().iter().map(|_| '_'));
+    }
+    Some(out)
+}
+
+/// Flags for a device of which no event is known, because nobody looked when it was made: what its UUID and name tell.
+/// Parts of volumes and temporary devices stay private.
+pub fn flags_of_unknown(device: &Device) -> Flags {
+    let private = Flags::DISABLE_DISK_RULES.union(Flags::DISABLE_OTHER_RULES);
+    if is_private(device) { Flags::PRIMARY_SOURCE.union(private) } else { Flags::PRIMARY_SOURCE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cookie::Cookie;
+    use crate::decision::{Action, Event};
+    use crate::devno::Devno;
+    use crate::name::{DmName, DmUuid};
+
+    fn device(name: &str, uuid: &str, suspended: bool) -> Device {
+        let uuid = DmUuid::new(uuid).unwrap();
+        Device { devno: Devno::new(253, 0).unwrap(), name: DmName::new(name).unwrap(), uuid, suspended, details: None }
+    }
+
+    fn change(flags: u16) -> Decision {
+        let cookie = Some(Cookie::new(u32::from(flags | 0x40) << 16 | 1));
+        Decision::of(&Event { action: Action::Change, cookie, synthetic: false, disk_ro: false, recorded: Flags::default() })
+    }
+
+    fn links(flags: u16, name: &str, uuid: &str) -> Vec<String> {
+        plan(&change(flags), &device(name, uuid, false), Some(7), &Probed::new()).links
+    }
+
+    fn probed(pairs: &[(&str, &str)]) -> Probed {
+        pairs.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn a_volume_gets_its_name_its_ids_and_its_place_in_the_group() {
+        let expected = ["disk/by-diskseq/7", "disk/by-id/dm-name-vg-my--lv", "disk/by-id/dm-uuid-LVM-x", "mapper/vg-my--lv", "vg/my-lv"];
+        assert_eq!(links(0, "vg-my--lv", "LVM-x"), expected);
+    }
+
+    #[test]
+    fn every_flag_takes_its_links_away() {
+        assert!(!links(1 << 0, "vg-lv", "LVM-x").iter().any(|link| link.starts_with("mapper/")));
+        assert!(!links(1 << 1, "vg-lv", "LVM-x").iter().any(|link| link.starts_with("vg/")));
+        assert_eq!(links(1 << 2, "vg-lv", "LVM-x"), ["mapper/vg-lv", "vg/lv"]);
+        assert_eq!(plan(&change(1 << 4), &device("x", "", false), None, &Probed::new()).priority, -100);
+        assert_eq!(plan(&change(0), &device("x", "mpath-3", false), None, &Probed::new()).priority, 50);
+    }
+
+    #[test]
+    fn private_devices_have_a_name_only() {
+        assert_eq!(links(0, "vg-lv-real", "LVM-x"), ["mapper/vg-lv-real"]);
+        assert_eq!(links(0, "vg-pvmove0", "LVM-x"), ["mapper/vg-pvmove0"]);
+        assert_eq!(links(0, "temporary-1", "CRYPT-TEMP-temporary-1"), ["mapper/temporary-1"]);
+    }
+
+    #[test]
+    fn what_is_found_on_a_device_gives_links_by_its_usage() {
+        let ext4 = probed(&[("ID_FS_USAGE", "filesystem"), ("ID_FS_UUID_ENC", "1-2"), ("ID_FS_LABEL_ENC", "my\\x20home")]);
+        let of = |content: &Probed| plan(&change(1), &device("x", "", false), None, content).links;
+        assert_eq!(of(&ext4), ["disk/by-id/dm-name-x", "disk/by-label/my\\x20home", "disk/by-uuid/1-2"]);
+        let luks = probed(&[("ID_FS_USAGE", "crypto"), ("ID_FS_UUID_ENC", "1-2"), ("ID_FS_LABEL_ENC", "l")]);
+        assert_eq!(of(&luks), ["disk/by-id/dm-name-x", "disk/by-uuid/1-2"]);
+        let raid = probed(&[("ID_FS_USAGE", "raid"), ("ID_FS_UUID_ENC", "1-2")]);
+        assert_eq!(of(&raid), ["disk/by-id/dm-name-x"]);
+    }
+
+    #[test]
+    fn a_suspended_or_unwiped_device_is_not_probed() {
+        assert!(may_be_probed(&change(0), &device("vg-lv", "LVM-x", false)));
+        assert!(!may_be_probed(&change(0), &device("vg-lv", "LVM-x", true)));
+        assert!(!may_be_probed(&change(1 << 8), &device("vg-lv", "LVM-x", false)));
+    }
+
+    #[test]
+    fn no_name_leads_out_of_its_directory() {
+        assert_eq!(links(0, "..", "a/../../b"), ["disk/by-diskseq/7"]);
+        assert_eq!(links(0, "..-x", "LVM-x"), ["disk/by-diskseq/7", "disk/by-id/dm-name-..-x", "disk/by-id/dm-uuid-LVM-x", "mapper/..-x"]);
+        assert_eq!(component(b"a b\n\"\\x20\xff\xc3\xa9").as_deref(), Some("a_b__\\x20_\u{e9}"));
+        let evil = probed(&[("ID_FS_USAGE", "filesystem"), ("ID_FS_UUID_ENC", "../../x"), ("ID_FS_LABEL_ENC", "..")]);
+        assert_eq!(plan(&change(7), &device("x", "", false), None, &evil).links, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,165 @@
+//! What is on a device, as a blkid program tells it: util-linux's or busybox's, run with a deadline.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::plan::Probed;
+use crate::error::{Error, Result};
+
+/// A program that is asked, and how long it may take.
+#[derive(Debug, Clone)]
+pub struct Prober {
+    /// The program's path.
+    pub program: PathBuf,
+    /// Its time, after which it is killed.
+    pub timeout: Duration,
+}
+
+impl Prober {
+    /// Asks about one node. Nothing found is no failure.
+    pub fn probe(&self, node: &Path) -> Result<Probed> {
+        let name = self.program.as_os_str().as_encoded_bytes();
+        let failed = |error: std::io::Error| Error::io("run", name, &error);
+        let mut command = Command::new(&self.program);
+        if !self.is_busybox() {
+            command.args(["-o", "udev", "-p"]);
+        }
+        let mut child = command.arg(node).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(failed)?;
+        let deadline = Instant::now() + self.timeout;
+        let mut text = Vec::new();
+        let read = read_until(&mut child, deadline, &mut text);
+        if !matches!(read, Ok(true)) {
+            let _ = child.kill();
+        }
+        child.wait().map_err(failed)?;
+        match read {
+            Ok(true) => Ok(parse(&text)),
+            Ok(false) => Err(Error::timed_out("probe", node.as_os_str().as_encoded_bytes(), format!("no answer after {:?}", self.timeout))),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// busybox's applet knows no options.
+    fn is_busybox(&self) -> bool {
+        let target = std::fs::canonicalize(&self.program).unwrap_or_else(|_| self.program.clone());
+        target.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"busybox"))
+    }
+}
+
+/// Reads all output; `false` when the deadline comes first.
+fn read_until(child: &mut std::process::Child, deadline: Instant, text: &mut Vec<u8>) -> std::io::Result<bool> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+
+    let Some(mut output) = child.stdout.take() else { return Ok(true) };
+    let mut buffer = [0; 4096];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) => return Ok(false),
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        }
+        match output.read(&mut buffer)? {
+            0 => return Ok(true),
+            n => text.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+        }
+    }
+}
+
+/// Either form of output: util-linux's `ID_FS_UUID=…` lines, or busybox's one line `/dev/x: LABEL="…" UUID="…" TYPE="…"`.
+pub fn parse(text: &[u8]) -> Probed {
+    let lines = text.split(|&b| b == b'\n').filter(|line| line.starts_with(b"ID_"));
+    let pairs: Probed = lines.filter_map(pair).collect();
+    if !pairs.is_empty() {
+        return pairs;
+    }
+    let mut found = Probed::new();
+    for word in quoted(text) {
+        let Some((key, value)) = pair(&word) else { continue };
+        let encoded = crate::name::mangle(&value).into_owned().into_bytes();
+        match key.as_slice() {
+            b"LABEL" => found.push((b"ID_FS_LABEL_ENC".to_vec(), encoded)),
+            b"UUID" => found.push((b"ID_FS_UUID_ENC".to_vec(), encoded)),
+            b"TYPE" => {
+                found.push((b"ID_FS_USAGE".to_vec(), usage(&value).to_vec()));
+                found.push((b"ID_FS_TYPE".to_vec(), value));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn pair(text: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let at = text.iter().position(|&b| b == b'=')?;
+    Some((text.get(..at)?.to_vec(), text.get(at + 1..)?.to_vec()))
+}
+
+/// `KEY="VALUE"` words as `KEY=VALUE`; a value may hold spaces.
+fn quoted(text: &[u8]) -> Vec<Vec<u8>> {
+    let text = String::from_utf8_lossy(text);
+    let mut words = Vec::new();
+    let mut rest = text.as_ref();
+    while let Some((before, after)) = rest.split_once("=\"") {
+        let key = before.rsplit(' ').next().unwrap_or_default();
+        let Some((value, tail)) = after.split_once('"') else { break };
+        words.push(format!("{key}={value}").into_bytes());
+        rest = tail;
+    }
+    words
+}
+
+/// busybox names the type only; these are the types that are no file systems (libblkid's `usage`).
+fn usage(kind: &[u8]) -> &'static [u8] {
+    match kind {
+        b"crypto_LUKS" | b"BitLocker" => b"crypto",
+        b"swap" => b"other",
+        b"LVM2_member" | b"linux_raid_member" | b"zfs_member" | b"bcache" => b"raid",
+        _ => b"filesystem",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Vec<(String, String)> {
+        let text_of = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).unwrap();
+        parse(text.as_bytes()).iter().map(|(key, value)| (text_of(key), text_of(value))).collect()
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn both_programs_are_understood() {
+        assert_eq!(
+            of("ID_FS_LABEL=my_home\nID_FS_LABEL_ENC=my\\x20home\nID_FS_USAGE=filesystem\nother\n"),
+            pairs(&[("ID_FS_LABEL", "my_home"), ("ID_FS_LABEL_ENC", "my\\x20home"), ("ID_FS_USAGE", "filesystem")])
+        );
+        assert_eq!(
+            of("/dev/dm-0: LABEL=\"my home\" UUID=\"1-2\" TYPE=\"ext4\"\n"),
+            pairs(&[("ID_FS_LABEL_ENC", "my\\x20home"), ("ID_FS_UUID_ENC", "1-2"), ("ID_FS_USAGE", "filesystem"), ("ID_FS_TYPE", "ext4")])
+        );
+        assert_eq!(of("/dev/dm-0: UUID=\"1-2\" TYPE=\"LVM2_member\"\n")[1], ("ID_FS_USAGE".to_string(), "raid".to_string()));
+        assert!(of("").is_empty() && of("/dev/dm-0: UUID=\"1-").is_empty());
+    }
+
+    #[test]
+    fn a_prober_that_hangs_is_killed_at_its_deadline() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("blkid");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let prober = Prober { program, timeout: Duration::from_millis(100) };
+        let error = prober.probe(Path::new("/dev/null")).unwrap_err();
+        assert!(matches!(error.cause(), crate::error::Cause::TimedOut(_)), "{error}");
+    }
+}

@@ -2,53 +2,46 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::emit::printable;
 
+/// Whether messages go to the system's log.
+static SYSTEM: AtomicBool = AtomicBool::new(false);
+
 /// Starts logging. Costs nothing until there is a message.
 pub fn start() {
     // udevd sets both for every program that a rule runs, and shows what they write to stderr to nobody.
-    let from_udev = ["DEVPATH", "SUBSYSTEM"].iter().all(|name| std::env::var_os(name).is_some());
-    let sink: &'static dyn Log = if from_udev { &System } else { &Stderr };
+    if ["DEVPATH", "SUBSYSTEM"].iter().all(|name| std::env::var_os(name).is_some()) {
+        to_system();
+    }
     // Fails only if a logger is set already, which is then as good.
-    if log::set_logger(sink).is_ok() {
+    if log::set_logger(&Logger).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
 }
 
-/// One line, safe for a terminal, to be written at once.
-fn line(record: &Record<'_>) -> String {
-    format!("dmhelper: {}\n", printable(record.args().to_string().as_bytes()))
+/// From now on messages go to the system's log: there is, or will be, no stderr that anybody reads.
+pub fn to_system() {
+    SYSTEM.store(true, Ordering::Relaxed);
 }
 
-struct Stderr;
+struct Logger;
 
-impl Log for Stderr {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        // Nobody is left to tell when stderr is closed.
-        let _ = io::stderr().write_all(line(record).as_bytes());
-    }
-
-    fn flush(&self) {}
-}
-
-struct System;
-
-impl Log for System {
+impl Log for Logger {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &Record<'_>) {
         let text = printable(record.args().to_string().as_bytes());
-        if to_syslog(record.level(), &text).is_none() && to_kmsg(record.level(), &text).is_err() {
-            let _ = io::stderr().write_all(line(record).as_bytes());
+        let logged =
+            SYSTEM.load(Ordering::Relaxed) && (to_syslog(record.level(), &text).is_some() || to_kmsg(record.level(), &text).is_ok());
+        if !logged {
+            // Nobody is left to tell when stderr is closed. One write, so that no other process's line cuts ours.
+            let _ = io::stderr().write_all(format!("dmhelper: {text}\n").as_bytes());
         }
     }
 

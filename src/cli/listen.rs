@@ -13,7 +13,7 @@ use crate::listen::claim::Claim;
 use crate::listen::engine::{Engine, Places};
 use crate::listen::standalone::{self, Standalone};
 use crate::nodes::probe::Prober;
-use crate::uevent::socket::Socket;
+use crate::uevent::socket::{QUEUE, Socket};
 
 /// Do udevd's work for device-mapper devices where there is no udevd: links, records, cookies.
 #[derive(FromArgs, Debug)]
@@ -30,6 +30,10 @@ pub(super) struct Listen {
     /// how long blkid may take for a device; default 5s
     #[argh(option, default = "Timeout::PROBE")]
     blkid_timeout: Timeout,
+
+    /// bytes of events that may wait in the kernel; default 134217728
+    #[argh(option, default = "QUEUE")]
+    queue: usize,
 
     /// go to the background as soon as everything is in place
     #[argh(switch)]
@@ -78,7 +82,7 @@ fn engine(places: Places) -> Result<Engine> {
 impl Listen {
     pub(super) fn run(self) -> Result<()> {
         // Subscribed before the first look: what happens in between comes as an event.
-        let socket = Socket::open(true, false)?;
+        let socket = Socket::open(true, false, self.queue)?;
         let control = open_control()?;
         let mut engine = engine(places(self.blkid, self.blkid_timeout)?)?;
         let claim = self.claim_udev.then(|| Claim::new(Path::new(RUN_UDEV), Path::new(PROC))).transpose()?;
@@ -88,6 +92,7 @@ impl Listen {
         }
         let stop = stop_pipe()?;
         if self.daemon {
+            crate::log::to_system();
             nix::unistd::daemon(false, false).map_err(|errno| Error::os("go to", "the background", errno))?;
         }
         harden();

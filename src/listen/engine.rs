@@ -80,8 +80,8 @@ impl Engine {
     }
 
     /// Brings everything to the state of the devices that are there now, as a coldplug of all of them would. A live
-    /// device of which there is no record was made where nobody looked: it counts as activated. Goes on after
-    /// failures and returns them.
+    /// device that no recorded event has activated was activated where nobody looked, or in an event that was lost: it
+    /// counts as active. Goes on after failures and returns them.
     pub fn look_around(&mut self, seen: &[Seen]) -> Vec<Error> {
         let mut failures = Vec::new();
         let gone: Vec<Devno> = self.known.keys().copied().filter(|devno| !seen.iter().any(|s| s.device.devno == *devno)).collect();
@@ -89,12 +89,10 @@ impl Engine {
             failures.extend(self.forget(devno).err());
         }
         for Seen { device, node, diskseq } in seen {
-            let recorded = self.recorded_flags(device.devno);
+            let recorded = self.known.get(&device.devno).map_or(Flags::default(), |known| known.record.flags());
             let live = device.details.is_some_and(|details| details.live_table) && !device.suspended;
-            let recorded = match recorded {
-                None if live => plan::flags_of_unknown(device),
-                other => other.unwrap_or_default(),
-            };
+            let missed = live && !recorded.contains(Flags::PRIMARY_SOURCE);
+            let recorded = if missed { plan::flags_of_unknown(device) } else { recorded };
             let coldplug = Event { action: Action::Add, cookie: None, synthetic: true, disk_ro: false, recorded };
             let decision = Decision::of(&coldplug);
             if !decision.disabled {
@@ -129,10 +127,6 @@ impl Engine {
             other => other?,
         };
         self.settle(&decision, &device, &node, uevent.number("DISKSEQ"))
-    }
-
-    fn recorded_flags(&self, devno: Devno) -> Option<Flags> {
-        self.known.get(&devno).map(|known| known.record.flags())
     }
 
     /// Gives a device the links that it should have, takes the others away, and keeps its record.

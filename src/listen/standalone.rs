@@ -76,15 +76,21 @@ impl Standalone<'_> {
         }
     }
 
-    /// Handles all queued events.
+    /// Handles all queued events. A loss is repaired after them: the kernel tells it before it hands out the events
+    /// that it kept, which are older.
     fn drain(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
+        let mut lost = false;
         loop {
             match self.socket.receive(buffer)? {
+                Received::Empty if lost => {
+                    self.recover();
+                    lost = false; // What happened meanwhile is queued again.
+                }
                 Received::Empty => return Ok(()),
                 Received::Dropped => counts.dropped += 1,
                 Received::Overrun => {
                     counts.overruns += 1;
-                    self.recover();
+                    lost = true;
                 }
                 Received::Event(Source::Kernel, event) if event.is_device_mapper() => {
                     counts.events += 1;

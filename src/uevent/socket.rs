@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 const GROUP_KERNEL: u32 = 1;
 /// Multicast group of the events that udevd has processed (`UDEV_MONITOR_UDEV`).
 const GROUP_UDEV: u32 = 2;
-/// Bytes of events that may wait in the kernel. As much as udevd itself asks for.
-const QUEUE: usize = 128 << 20;
+/// Bytes of events that may wait in the kernel, unless the caller says otherwise. As much as udevd itself asks for.
+pub const QUEUE: usize = 128 << 20;
 /// Larger datagrams are cut and dropped: the kernel's events are below 4 KiB, udevd's hold a device's record.
 pub const DATAGRAM_MAX: usize = 64 << 10;
 
@@ -40,14 +40,14 @@ pub enum Received<'a> {
 pub struct Socket(OwnedFd);
 
 impl Socket {
-    /// Subscribes to the kernel's events, to those of udevd, or to both.
-    pub fn open(kernel: bool, udev: bool) -> Result<Self> {
+    /// Subscribes to the kernel's events, to those of udevd, or to both; `queue` bytes of them may wait in the kernel.
+    pub fn open(kernel: bool, udev: bool, queue: usize) -> Result<Self> {
         let failed = |errno| Error::os("listen", "uevents", errno);
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkKObjectUEvent).map_err(failed)?;
         // The forced size is root's; for others the system's limit holds.
-        if setsockopt(&fd, sockopt::RcvBufForce, &QUEUE).is_err() {
-            setsockopt(&fd, sockopt::RcvBuf, &QUEUE).map_err(failed)?;
+        if setsockopt(&fd, sockopt::RcvBufForce, &queue).is_err() {
+            setsockopt(&fd, sockopt::RcvBuf, &queue).map_err(failed)?;
         }
         setsockopt(&fd, sockopt::PassCred, &true).map_err(failed)?;
         let groups = if kernel { GROUP_KERNEL } else { 0 } | if udev { GROUP_UDEV } else { 0 };
@@ -121,7 +121,7 @@ mod tests {
     /// Sends to the port of a subscription of this process; root may send to groups as well, in a namespace of its own.
     #[test]
     fn a_foreign_datagram_is_dropped_and_an_empty_queue_is_empty() {
-        let socket = Socket::open(false, false).unwrap();
+        let socket = Socket::open(false, false, QUEUE).unwrap();
         let port = nix::sys::socket::getsockname::<NetlinkAddr>(socket.0.as_raw_fd()).unwrap().pid();
         let sender = socket_for_sending();
         let message = monitor::message(b"ACTION=change\0");

@@ -163,6 +163,16 @@ fn looking_around_adopts_live_devices_and_forgets_those_that_are_gone() {
 }
 
 #[test]
+fn an_activation_whose_event_was_lost_is_seen_when_looking_around() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "x", ""));
+    rig.event("add", 0, "");
+    let failures = rig.engine.look_around(&[Seen { device: device(0, "x", ""), node: "dm-0".into(), diskseq: None }]);
+    assert_eq!(failures, []);
+    assert_eq!(rig.target("disk/by-id/dm-name-x").as_deref(), Some("../../dm-0"), "the flags of the add hold no longer");
+}
+
+#[test]
 fn a_record_of_an_earlier_run_is_taken_over() {
     let mut rig = Rig::new();
     rig.set(device(0, "x", ""));

@@ -22,10 +22,11 @@ use serde_json::Value;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper.8");
 const COOKIE_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-cookie.8");
+const LISTEN_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-listen.8");
 
 /// Runs mandoc on the pages; without it nothing here is proved, so a missing mandoc is a failure.
 fn mandoc(words: &[&str]) -> String {
-    let run = Command::new("mandoc").args(words).args([PAGE, COOKIE_PAGE]).output();
+    let run = Command::new("mandoc").args(words).args([PAGE, COOKIE_PAGE, LISTEN_PAGE]).output();
     let output = run.unwrap_or_else(|error| panic!("mandoc: {error}; install it: apt-get install mandoc"));
     assert!(output.stderr.is_empty(), "mandoc {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "mandoc {words:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stdout));

@@ -71,6 +71,7 @@ fn main() -> ExitCode {
 type Loaded = (Vec<Scenario>, Vec<Scenario>, Arc<Allowed>);
 
 fn load() -> Result<Loaded, String> {
+    rig::install::sweep()?;
     Ok((scenario::discover("parity")?, scenario::discover("ours")?, Arc::new(Allowed::load()?)))
 }
 

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::scenario::root;
 
@@ -15,6 +16,18 @@ pub(crate) fn rig_directory() -> Result<PathBuf, String> {
     let directory = root().join("target/rig");
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     Ok(directory)
+}
+
+/// Removes what a killed run could not: guests' directories older than any deadline.
+pub(crate) fn sweep() -> Result<(), String> {
+    let entries = fs::read_dir(rig_directory()?).map_err(|error| format!("target/rig: {error}"))?;
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("guest-")) {
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > Duration::from_secs(3600)) {
+            fs::remove_dir_all(entry.path()).map_err(|error| format!("{}: {error}", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The tree with the binary and the rules of one layout, fresh.

@@ -90,15 +90,24 @@ impl Scenario {
     /// Why this scenario cannot run on this machine, if so.
     pub(crate) fn missing(&self) -> Option<String> {
         let declared = self.header.get("needs").map_or("", String::as_str).split_whitespace();
-        ALWAYS_NEEDED.iter().copied().chain(declared).find_map(|need| match need.split_once(':') {
-            Some(("module", module)) => (!has_module(module)).then(|| format!("no kernel module {module} for UML")),
-            Some(("file", file)) => (!Path::new(file).exists()).then(|| format!("no {file}")),
-            _ => (!has_command(need)).then(|| match PACKAGES.iter().find(|(command, _)| *command == need) {
-                Some((_, package)) => format!("no {need} (package {package})"),
-                None => format!("no {need}"),
-            }),
-        })
+        first_missing(ALWAYS_NEEDED.iter().copied().chain(declared))
     }
+}
+
+/// Why no guest can boot on this machine, if so.
+pub(crate) fn missing_to_boot() -> Option<String> {
+    first_missing(ALWAYS_NEEDED.iter().copied())
+}
+
+fn first_missing<'a>(mut needs: impl Iterator<Item = &'a str>) -> Option<String> {
+    needs.find_map(|need| match need.split_once(':') {
+        Some(("module", module)) => (!has_module(module)).then(|| format!("no kernel module {module} for UML")),
+        Some(("file", file)) => (!Path::new(file).exists()).then(|| format!("no {file}")),
+        _ => (!has_command(need)).then(|| match PACKAGES.iter().find(|(command, _)| *command == need) {
+            Some((_, package)) => format!("no {need} (package {package})"),
+            None => format!("no {need}"),
+        }),
+    })
 }
 
 /// Reads `# key: value` lines of the leading comment. Other comment lines are prose; an unknown key in lower case at

@@ -8,8 +8,9 @@ use libtest_mimic::{Failed, Trial};
 use super::allowed::{Allowed, matches};
 use super::guest::{self, Rules};
 use super::install;
+use super::judge;
 use super::parity::{self, Difference};
-use super::scenario::{Scenario, parse_header};
+use super::scenario::{self, Scenario, parse_header};
 use super::snapshot;
 
 /// The scenario that the deliberately broken rules are tried with; it makes a file system.
@@ -36,8 +37,30 @@ pub(crate) fn trials(parity: &[Scenario]) -> Vec<Trial> {
         .with_kind(kind)
         .with_ignored_flag(missing.is_some()),
     );
+    let bad: [(&str, &str, &str); 5] = [
+        ("a_scenario_that_hangs_is_ended_and_explained", "# timeout: 5\nsleep 1000\n", "did not end within 5 s"),
+        ("a_scenario_that_leaves_early_is_refused", "assert_eq 1 1\nexit 0\n", "died before its end"),
+        ("a_scenario_that_asserts_nothing_is_refused", "step nothing\n", "asserted nothing"),
+        ("a_failing_command_fails_its_scenario", "assert_eq 1 1\nfalse\n", "command failed"),
+        ("a_panic_of_the_guest_is_reported", "assert_eq 1 1\necho c >/proc/sysrq-trigger\n", "panicked"),
+    ];
+    trials.extend(bad.map(|(name, text, complaint)| refused(name, text, complaint)));
     trials.push(udevadm_verify());
     trials
+}
+
+/// A scenario that must fail, on a real guest, and why.
+fn refused(name: &'static str, text: &'static str, complaint: &'static str) -> Trial {
+    let body = move || {
+        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let path = directory.path().join(format!("{name}.sh"));
+        std::fs::write(&path, text).map_err(|error| error.to_string())?;
+        let report = judge::stock_alone(&Scenario::read("self", &path)?).err().ok_or("it passed")?;
+        ensure(report.contains(complaint), &format!("failed for another reason: {report}"))
+    };
+    let missing = scenario::missing_to_boot();
+    let kind = missing.as_ref().map_or_else(String::new, |reason| format!("skipped: {reason}"));
+    Trial::test(format!("rig::{name}"), move || body().map_err(Failed::from)).with_kind(kind).with_ignored_flag(missing.is_some())
 }
 
 /// systemd's own opinion on both install trees, where udevadm has one (254 and later).

@@ -65,7 +65,7 @@ start_udevd() {
 }
 
 explain_hang() {
-	echo "rig: the scenario did not end within $RIG_DEADLINE seconds"
+	echo "the scenario did not end within $RIG_DEADLINE s" | tee /rig/out/failure
 	echo "--- cookies"
 	timeout 5 dmsetup udevcookies
 	echo "--- devices"
@@ -83,14 +83,20 @@ start_udevd
 udevadm trigger --action=add --subsystem-match=block
 udevadm settle --timeout=30
 
+# The scenario has a session of its own, so that all of it can be killed, after a look at where it hangs.
 mkdir -p /rig/out/steps
-timeout -k 2 "$RIG_DEADLINE" bash -c '. /rig/lib.sh; run_scenario /rig/scenario.sh'
+setsid bash -c '. /rig/lib.sh; run_scenario /rig/scenario.sh' </dev/null &
+scenario=$!
+{
+	sleep "$RIG_DEADLINE"
+	explain_hang 2>&1
+	kill -KILL -- "-$scenario"
+} </dev/null &
+watcher=$!
+wait "$scenario"
 status=$?
-case $status in
-0) ;;
-124 | 137) explain_hang 2>&1 ;;
-*) echo "rig: the scenario ended with status $status" ;;
-esac
+kill "$watcher" 2>/dev/null
+if [ "$status" -ne 0 ]; then echo "rig: the scenario ended with status $status"; fi
 [ -e /run/rig-dmsetup-calls ] && cp /run/rig-dmsetup-calls /rig/out/dmsetup-calls
 [ -e /run/rig-udevd.log ] && cp /run/rig-udevd.log /rig/out/udevd.log
 sync

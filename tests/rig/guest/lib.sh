@@ -75,7 +75,7 @@ resume_with_flags() {
 
 fail() {
 	printf 'rig: FAILED: %s\n' "$*"
-	printf '%s\n' "$*" >/rig/out/failure
+	[ -e /rig/out/failure ] || printf '%s\n' "$*" >/rig/out/failure
 	record_state 'at the failure' >/rig/out/at-failure
 	exit 1
 }

@@ -17,7 +17,7 @@ assert_link /dev/disk/by-uuid/11111111-2222-3333-4444-555555555555 vg-thin
 lvcreate -y -s -n snap vg/thin
 lvchange -ay -K vg/snap
 settle
-mkfs.ext4 -q -U 22222222-2222-3333-4444-555555555555 /dev/vg/snap # two of the same would be chance
+mkfs.ext4 -q -F -U 22222222-2222-3333-4444-555555555555 /dev/vg/snap # two of the same would be chance
 even_out
 step 'a snapshot'
 assert_link /dev/vg/snap vg-snap

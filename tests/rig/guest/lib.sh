@@ -252,6 +252,7 @@ record_state() {
 	find /dev -type l -printf 'link\0%p\0%l\0'
 	# Tools fall back to making nodes themselves where udev made no link: that must show.
 	find /dev -mindepth 2 -type b -printf 'node\0%p\0'
+	mkdir -p /run/udev/watch /run/udev/tags # whichever nobody has needed yet
 	find /run/udev/watch -type l -name 'b*' -printf 'watch\0%f\0'
 	find /run/udev/tags -mindepth 2 -name 'b*' -printf 'tag\0%P\0'
 	while read -r name; do printf 'semaphore\0%s\0' "$name"; done < <(dm_semaphores)

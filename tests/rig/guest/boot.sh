@@ -83,19 +83,24 @@ start_udevd
 udevadm trigger --action=add --subsystem-match=block
 udevadm settle --timeout=30
 
-# The scenario has a session of its own, so that all of it can be killed, after a look at where it hangs.
+# The scenario has a process group of its own, so that all of it can be killed, after a look at where it hangs. Job
+# control gives it that, and the default signals: without, what a script starts with `&` ignores SIGINT for ever.
 mkdir -p /rig/out/steps
-setsid bash -c '. /rig/lib.sh; run_scenario /rig/scenario.sh' </dev/null &
+mkfifo /run/rig-never
+set -m
+bash -c '. /rig/lib.sh; run_scenario /rig/scenario.sh' </dev/null &
 scenario=$!
 {
-	sleep "$RIG_DEADLINE"
+	# Nobody ever writes there. A sleep would be a process that a scenario may kill by name.
+	read -r -t "$RIG_DEADLINE" <>/run/rig-never || :
 	explain_hang 2>&1
 	kill -KILL -- "-$scenario"
 } </dev/null &
 watcher=$!
+set +m
 wait "$scenario"
 status=$?
-kill "$watcher" 2>/dev/null
+kill -- "-$watcher" 2>/dev/null
 if [ "$status" -ne 0 ]; then echo "rig: the scenario ended with status $status"; fi
 [ -e /run/rig-dmsetup-calls ] && cp /run/rig-dmsetup-calls /rig/out/dmsetup-calls
 [ -e /run/rig-udevd.log ] && cp /run/rig-udevd.log /rig/out/udevd.log

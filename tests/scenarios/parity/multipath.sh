@@ -40,6 +40,7 @@ step 'one path failed'
 dmsetup message "$map" 0 "reinstate_path $first"
 step 'one path reinstated'
 dmsetup message "$map" 0 "fail_path $first"
+settle # rules that ask for the state of the paths see it as it is then, not as it was at the event
 dmsetup message "$map" 0 "fail_path $second"
 step 'both paths failed'
 replay change

@@ -17,7 +17,6 @@ assert_no_cookies
 
 # Signals, and the one that nobody can catch: the guard sees us die.
 for signal in TERM INT HUP KILL; do
-	# A background job of a script ignores SIGINT; setsid gives it the defaults back.
 	setsid dmhelper cookie run -- sleep 30 &
 	runner=$!
 	wait_until 10 cookie_exists

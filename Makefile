@@ -40,10 +40,11 @@ check: ## formatting and lints
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 demo: setup ## a LUKS volume on an LVM volume appears, on a real kernel in User-Mode Linux
-	$(CARGO) test --locked --test rig -- --demo
+	$(CARGO) test --locked --test rig -- --show demo
 
 bench: setup ## what a helper process costs, against dmsetup's, spawned in turn
 	$(CARGO) bench --locked --bench spawn
+	$(CARGO) test --locked --test rig -- --show bench
 
 clean: ## remove everything that was built
 	$(CARGO) clean

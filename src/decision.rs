@@ -52,12 +52,16 @@ impl Event {
             cookie: get("DM_COOKIE").filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?,
             synthetic: get("SYNTH_UUID").is_some(),
             disk_ro: get("DISK_RO").as_deref() == Some("1"),
-            recorded: Flags::from_properties(|name| {
-                let name = if name == DISABLE_OTHER_RULES { COOKIE_DISABLE_OTHER_RULES } else { name };
-                get(name).as_deref() == Some("1")
-            }),
+            recorded: recorded_flags(|name| get(name).as_deref() == Some("1")),
         })
     }
+}
+
+/// The flags that a device's record holds for events without a tool, asked by property name: the cookie's own bit of
+/// "disable other rules", not the derived one; and no subsystem's flags, which speak of their own event only.
+pub fn recorded_flags(mut is_set: impl FnMut(&'static str) -> bool) -> Flags {
+    let recorded = Flags::from_properties(|name| is_set(if name == DISABLE_OTHER_RULES { COOKIE_DISABLE_OTHER_RULES } else { name }));
+    Flags::from_bits(recorded.bits() & 0xff)
 }
 
 /// The rows of the decision table.
@@ -243,7 +247,7 @@ mod tests {
             "ACTION" => Some("change".into()),
             "DM_COOKIE" => Some("4198400".into()),
             "SYNTH_UUID" => Some("0".into()),
-            COOKIE_DISABLE_OTHER_RULES | "DM_UDEV_DISABLE_DISK_RULES_FLAG" | DISABLE_OTHER_RULES => Some("1".into()),
+            COOKIE_DISABLE_OTHER_RULES | "DM_UDEV_DISABLE_DISK_RULES_FLAG" | "DM_SUBSYSTEM_UDEV_FLAG0" => Some("1".into()),
             _ => None,
         })
         .unwrap();

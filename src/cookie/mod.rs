@@ -88,6 +88,9 @@ impl Flags {
     /// LVM's meaning of the first subsystem flag: the volume is not wiped yet, do not scan it.
     pub const LVM_NOSCAN: Flags = Flags(1 << 8);
 
+    /// multipath's meaning of the third subsystem flag: no path to the disk works.
+    pub const MULTIPATH_NO_PATHS: Flags = Flags(1 << 10);
+
     /// From the sixteen bits.
     pub fn from_bits(bits: u16) -> Self {
         Flags(bits)

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -17,6 +18,8 @@ use crate::udevd::Udevd;
 pub struct Claim {
     socket: OwnedFd,
     path: PathBuf,
+    /// Device and inode of what was bound: whoever takes the path over later has another one there.
+    bound: Option<(u64, u64)>,
 }
 
 impl Claim {
@@ -33,7 +36,12 @@ impl Claim {
             socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None).map_err(failed)?;
         bind(socket.as_raw_fd(), &UnixAddr::new(&path).map_err(failed)?).map_err(failed)?;
         listen(&socket, Backlog::new(16).map_err(failed)?).map_err(failed)?;
-        Ok(Self { socket, path: path.clone() })
+        Ok(Self { socket, bound: identity(&path), path: path.clone() })
+    }
+
+    /// Whether the path still leads to us. A udevd that starts takes it.
+    pub fn is_ours(&self) -> bool {
+        self.bound.is_some() && identity(&self.path) == self.bound
     }
 
     /// Answers whoever connects by hanging up: `udevadm settle` and `udevadm control --ping` take that for the answer
@@ -53,8 +61,14 @@ impl AsFd for Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if self.is_ours() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 #[cfg(test)]
@@ -72,6 +86,18 @@ mod tests {
         drop(claim);
         assert_eq!(Udevd::find(run.path(), proc).unwrap(), Udevd::Absent);
         assert!(!run.path().join("control").exists());
+    }
+
+    #[test]
+    fn a_udevd_that_takes_the_path_over_keeps_it() {
+        let run = tempfile::tempdir().unwrap();
+        let claim = Claim::new(run.path(), Path::new("/proc")).unwrap();
+        assert!(claim.is_ours());
+        fs::remove_file(run.path().join("control")).unwrap();
+        let _udevd = std::os::unix::net::UnixListener::bind(run.path().join("control")).unwrap();
+        assert!(!claim.is_ours());
+        drop(claim);
+        assert!(run.path().join("control").exists());
     }
 
     #[test]

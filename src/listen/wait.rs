@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -286,16 +285,12 @@ fn take(source: Source, event: Uevent<'_>, queued: &mut BTreeMap<Devno, BTreeSet
 
 /// Watches for the end of udevd's queue and for links. Where there is no such directory nothing is to be seen.
 fn watch(roots: &Roots) -> Result<Inotify> {
-    let failed = |path: &PathBuf| {
-        let path = path.as_os_str().as_encoded_bytes().to_vec();
-        move |errno| Error::os("watch", path, errno)
-    };
     let changes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).map_err(|errno| Error::os("watch", "files", errno))?;
     let links = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
     for (path, what) in [(roots.run_udev.clone(), AddWatchFlags::IN_DELETE), (roots.dev.join("mapper"), links)] {
         match changes.add_watch(&path, what) {
             Ok(_) | Err(Errno::ENOENT) => {}
-            Err(errno) => return Err(failed(&path)(errno)),
+            Err(errno) => return Err(Error::os("watch", path.as_os_str().as_encoded_bytes(), errno)),
         }
     }
     Ok(changes)

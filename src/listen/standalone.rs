@@ -62,9 +62,11 @@ impl Standalone<'_> {
                 Err(errno) => return Err(Error::os("wait for", "uevents", errno)),
             }
             let stopping = fds.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
+            // In this order: an event that came before a call is handled before the call is answered.
+            let callers = self.claim.as_mut().map(Claim::callers);
             self.drain(&mut buffer, &mut counts)?;
-            if let Some(claim) = &self.claim {
-                claim.answer();
+            if let Some((claim, callers)) = self.claim.as_mut().zip(callers) {
+                claim.answer(callers);
             }
             if stopping {
                 let _ = self.stop.read(&mut [0; 1]);

@@ -100,7 +100,7 @@ impl Decision {
         let cookie_flags = event.cookie.map_or(Flags::default(), Cookie::flags);
         let genuine = cookie_flags.contains(Flags::PRIMARY_SOURCE);
         let active_before = event.recorded.contains(Flags::PRIMARY_SOURCE);
-        let flags = if genuine { cookie_flags } else { cookie_flags.union(event.recorded) };
+        let flags = if genuine { cookie_flags } else { cookie_flags.union(event.recorded.lasting()) };
 
         //                                                  kind                    flags         activation disabled
         let (kind, flags, activation, disabled) = match event.action {
@@ -205,6 +205,13 @@ mod tests {
         assert_eq!(Decision::of(&tool).flags.bits(), PRIMARY | 1 << 2);
         let other = Event { recorded, ..genuine(Action::Change, 1 << 2) };
         assert_eq!(Decision::of(&other).flags.bits(), PRIMARY | 1 | 1 << 2);
+    }
+
+    #[test]
+    fn a_subsystems_own_flags_last_for_one_event() {
+        let recorded = Flags::from_bits(PRIMARY | 1 << 4 | 1 << 8);
+        let later = Event { recorded, ..event(Action::Change) };
+        assert_eq!(Decision::of(&later).flags.bits(), PRIMARY | 1 << 4);
     }
 
     #[test]

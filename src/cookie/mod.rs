@@ -118,6 +118,12 @@ impl Flags {
         })
     }
 
+    /// Those that hold until the tool says otherwise. A subsystem's own flags speak of the one event that carries them.
+    #[must_use]
+    pub fn lasting(self) -> Flags {
+        Flags(self.0 & 0x00ff)
+    }
+
     /// The bits of both.
     #[must_use]
     pub fn union(self, other: Flags) -> Flags {

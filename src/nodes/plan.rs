@@ -95,7 +95,8 @@ fn by_content(probed: &Probed) -> Vec<String> {
 fn priority(decision: &Decision, device: &Device) -> i32 {
     let owner = device.uuid.as_ref().map(|uuid| uuid.owner());
     match owner {
-        _ if decision.flags.contains(Flags::LOW_PRIORITY) => PRIORITY_LOW,
+        // The rules say so beside the links that several devices may claim.
+        _ if decision.flags.contains(Flags::LOW_PRIORITY) && wants_disk_links(decision, device) => PRIORITY_LOW,
         Some(Owner::Multipath { .. } | Owner::Partition { .. }) => PRIORITY_MULTIPATH,
         _ => 0,
     }
@@ -163,6 +164,7 @@ mod tests {
         assert!(!links(1 << 1, "vg-lv", "LVM-x").iter().any(|link| link.starts_with("vg/")));
         assert_eq!(links(1 << 2, "vg-lv", "LVM-x"), ["mapper/vg-lv", "vg/lv"]);
         assert_eq!(plan(&change(1 << 4), &device("x", "", false), None, &Probed::new()).priority, -100);
+        assert_eq!(plan(&change(1 << 4), &device("vg-x-cow", "LVM-x", false), None, &Probed::new()).priority, 0);
         assert_eq!(plan(&change(0), &device("x", "mpath-3", false), None, &Probed::new()).priority, 50);
     }
 

@@ -186,3 +186,19 @@ fn a_record_of_an_earlier_run_is_taken_over() {
     assert_eq!(rig.target("mapper/renamed").as_deref(), Some("../dm-0"));
     assert_eq!(rig.target("disk/by-id/dm-name-renamed"), None, "the tool's flags hold");
 }
+
+#[test]
+fn a_volume_that_is_not_wiped_yet_may_be_read_from_the_next_event_on() {
+    let mut rig = Rig::new();
+    rig.set(device(1, "vg-lv", "LVM-x"));
+    let noscan = |rig: &Rig| {
+        let record = rig.record(1).unwrap();
+        let keys = ["DM_SUBSYSTEM_UDEV_FLAG0", "DM_NOSCAN", "DM_UDEV_DISABLE_OTHER_RULES_FLAG", "DM_ACTIVATION"];
+        keys.map(|key| record.property(key).is_some())
+    };
+    rig.change(1, 0x100);
+    assert_eq!(noscan(&rig), [true, true, true, true]);
+    rig.event("change", 1, "");
+    assert_eq!(noscan(&rig), [false, false, false, false]);
+    assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-1"));
+}

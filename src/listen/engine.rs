@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::cookie::Flags;
-use crate::decision::{Action, Decision, Event};
+use crate::decision::{Action, DISABLE_OTHER_RULES, Decision, Event};
 use crate::devno::Devno;
 use crate::dm::Device;
 use crate::emit::event;
@@ -227,6 +227,13 @@ fn properties(decision: &Decision, device: Option<&Device>, probed: &Probed) -> 
     if let Some(device) = device {
         let suspended = if device.suspended { "1" } else { "0" };
         let constant = [("DM_SUSPENDED", suspended), ("DM_UDEV_RULES", "1"), ("DM_UDEV_RULES_VSN", "3")];
+        if plan::is_hidden(decision, device) {
+            for key in ["DM_UDEV_DISABLE_DISK_RULES_FLAG", DISABLE_OTHER_RULES].map(str::as_bytes) {
+                if !properties.iter().any(|(known, _)| known == key) {
+                    properties.push((key.to_vec(), b"1".to_vec()));
+                }
+            }
+        }
         if decision.noscan(device) {
             properties.push((b"DM_NOSCAN".to_vec(), b"1".to_vec())); // As rules of the older interface know it.
         }

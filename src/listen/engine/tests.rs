@@ -202,3 +202,14 @@ fn a_volume_that_is_not_wiped_yet_may_be_read_from_the_next_event_on() {
     assert_eq!(noscan(&rig), [false, false, false, false]);
     assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-1"));
 }
+
+#[test]
+fn the_record_of_a_part_of_a_volume_says_that_it_is_private() {
+    let mut rig = Rig::new();
+    rig.set(device(1, "vg-lv-real", "LVM-x"));
+    rig.change(1, 0);
+    let record = rig.record(1).unwrap();
+    for key in ["DM_UDEV_DISABLE_DISK_RULES_FLAG", "DM_UDEV_DISABLE_OTHER_RULES_FLAG"] {
+        assert_eq!(record.property(key), Some(&b"1"[..]), "{key}");
+    }
+}

@@ -4,6 +4,7 @@
 
 mod rig {
     pub(crate) mod allowed;
+    pub(crate) mod boot;
     pub(crate) mod demo;
     pub(crate) mod guest;
     pub(crate) mod install;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(2);
     let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list && !arguments.ignored;
 
-    let Loaded { parity, ours, allowed, allowed_listen } = match load() {
+    let Loaded { parity, ours, allowed, allowed_listen, boot } = match load() {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("rig: {error}");
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let listen: Vec<Scenario> = parity.iter().filter_map(Scenario::for_listen).collect();
     let complete = complete && listen.iter().all(|scenario| scenario.missing().is_none());
     let mut trials = rig::self_test::trials(&parity);
+    trials.push(trial(boot, rig::boot::busybox_initramfs));
     for scenario in parity {
         let allowed = Arc::clone(&allowed);
         trials.push(trial(scenario, move |scenario| judge::parity(scenario, &allowed)));
@@ -85,6 +87,7 @@ struct Loaded {
     ours: Vec<Scenario>,
     allowed: Arc<Allowed>,
     allowed_listen: Arc<Allowed>,
+    boot: Scenario,
 }
 
 fn load() -> Result<Loaded, String> {
@@ -94,6 +97,7 @@ fn load() -> Result<Loaded, String> {
         ours: scenario::discover("ours")?,
         allowed: Arc::new(Allowed::load(ALLOWED)?),
         allowed_listen: Arc::new(Allowed::load(ALLOWED_LISTEN)?),
+        boot: rig::boot::disk()?,
     })
 }
 

@@ -21,6 +21,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mdadm", "mdadm"),
     ("sfdisk", "fdisk"),
     ("mkfs.ext4", "e2fsprogs"),
+    ("busybox", "busybox-static"),
+    ("cpio", "cpio"),
 ];
 const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours", "listen"];
 

@@ -14,8 +14,9 @@ pub(crate) struct Difference {
     pub(crate) ours: Option<String>,
 }
 
-/// Links that rules of other packages make, or udevd by itself: without udevd there is nobody to make them.
-const LINKS_OF_OTHERS: &[&str] = &["/dev/block/", "/dev/disk/by-id/lvm-pv-uuid-"];
+/// Links that udevd makes by itself: without udevd there is nobody to make them. A scenario whose devices get links by
+/// the rules of another package adds those here.
+const LINKS_OF_OTHERS: &[&str] = &["/dev/block/"];
 
 /// Every fact that one run has and the other has not, or has with another value.
 pub(crate) fn differences(stock: &[Snapshot], ours: &[Snapshot]) -> Result<Vec<Difference>, String> {

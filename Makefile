@@ -1,6 +1,7 @@
 # dmhelper: build, test and install. `make help` lists the targets.
 
-PREFIX       ?= /usr/local
+# Not /usr/local: the rules run the program before anything but the root file system may be there.
+PREFIX       ?= /usr
 SBINDIR      ?= $(PREFIX)/sbin
 MANDIR       ?= $(PREFIX)/share/man
 DOCDIR       ?= $(PREFIX)/share/doc/dmhelper
@@ -8,7 +9,8 @@ DOCDIR       ?= $(PREFIX)/share/doc/dmhelper
 UDEVRULESDIR ?= /usr/lib/udev/rules.d
 # upstream: 10-dm, 11-dm-lvm, 13-dm-disk, 95-dm-notify (lvm2's own names).
 # debian:   55-dm, 56-lvm, 60-persistent-storage-dm, 95-dm-notify (Debian and its children).
-RULES_LAYOUT ?= upstream
+# The default is the system's own: rules under other names than the distribution's would stand beside them.
+RULES_LAYOUT ?= $(if $(wildcard /etc/debian_version),debian,upstream)
 DESTDIR      ?=
 CARGO        ?= cargo
 
@@ -16,9 +18,8 @@ RULES_upstream := 10-dm:10-dm 11-dm-lvm:11-dm-lvm 13-dm-disk:13-dm-disk 95-dm-no
 RULES_debian   := 10-dm:55-dm 11-dm-lvm:56-lvm 13-dm-disk:60-persistent-storage-dm 95-dm-notify:95-dm-notify
 RULES          := $(RULES_$(RULES_LAYOUT))
 
-# The target triple that .cargo/config.toml's "host-tuple" stands for.
-TRIPLE  = $(shell rustc --print host-tuple)
-BINARY  = target/$(TRIPLE)/release/dmhelper
+# .cargo/config.toml's "host-tuple" puts it below a directory named after the target triple.
+BINARY  = $(firstword $(wildcard target/*/release/dmhelper))
 
 .PHONY: help build test check demo bench install uninstall setup clean
 
@@ -27,7 +28,7 @@ help: ## list the targets
 
 build: ## the static binary, under target/
 	$(CARGO) build --release --locked
-	@echo "built $(BINARY)"
+	@echo "built $$(ls target/*/release/dmhelper)"
 
 setup: ## install what building and testing need (Debian packages), saying so
 	@tests/setup
@@ -40,19 +41,24 @@ check: ## formatting and lints
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 demo: setup ## a LUKS volume on an LVM volume appears, on a real kernel in User-Mode Linux
-	$(CARGO) test --locked --test rig -- --demo
+	$(CARGO) test --locked --test rig -- --show demo
 
 bench: setup ## what a helper process costs, against dmsetup's, spawned in turn
 	$(CARGO) bench --locked --bench spawn
+	$(CARGO) test --locked --test rig -- --show bench
 
 clean: ## remove everything that was built
 	$(CARGO) clean
 
-install: build ## binary, rules, man page; see README.md for DESTDIR, PREFIX and RULES_LAYOUT
+# Does not build: root need not have a Rust toolchain.
+install: ## binary, rules, man pages, after make build; see README.md for DESTDIR, PREFIX and RULES_LAYOUT
+	$(if $(BINARY),,$(error nothing to install: run "make build" first))
 	$(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
-	$(foreach rule,$(RULES),sed 's|@DMHELPER@|$(SBINDIR)/dmhelper|g' rules/$(firstword $(subst :, ,$(rule))).rules.in \
-		| install -D -m 0644 /dev/stdin $(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules &&) true
+	$(foreach rule,$(RULES),install -D -m 0644 rules/$(firstword $(subst :, ,$(rule))).rules.in \
+		$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules &&) true
+	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|g' \
+		$(foreach rule,$(RULES),$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules)
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(wildcard man/*.8)
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
@@ -60,3 +66,5 @@ uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYO
 	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
 	rm -f $(foreach rule,$(RULES),$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules)
 	rm -rf $(DESTDIR)$(DOCDIR)
+	@echo 'Reinstall the packages of the distribution'"'"'s own rules now (dmsetup and lvm2 on Debian): without any,'
+	@echo 'tools that change device-mapper devices wait for udev for ever.'

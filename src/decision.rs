@@ -52,12 +52,16 @@ impl Event {
             cookie: get("DM_COOKIE").filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?,
             synthetic: get("SYNTH_UUID").is_some(),
             disk_ro: get("DISK_RO").as_deref() == Some("1"),
-            recorded: Flags::from_properties(|name| {
-                let name = if name == DISABLE_OTHER_RULES { COOKIE_DISABLE_OTHER_RULES } else { name };
-                get(name).as_deref() == Some("1")
-            }),
+            recorded: recorded_flags(|name| get(name).as_deref() == Some("1")),
         })
     }
+}
+
+/// The flags that a device's record holds for events without a tool, asked by property name: the cookie's own bit of
+/// "disable other rules", not the derived one; and no subsystem's flags, which speak of their own event only.
+pub fn recorded_flags(mut is_set: impl FnMut(&'static str) -> bool) -> Flags {
+    let recorded = Flags::from_properties(|name| is_set(if name == DISABLE_OTHER_RULES { COOKIE_DISABLE_OTHER_RULES } else { name }));
+    Flags::from_bits(recorded.bits() & 0xff)
 }
 
 /// The rows of the decision table.
@@ -100,7 +104,7 @@ impl Decision {
         let cookie_flags = event.cookie.map_or(Flags::default(), Cookie::flags);
         let genuine = cookie_flags.contains(Flags::PRIMARY_SOURCE);
         let active_before = event.recorded.contains(Flags::PRIMARY_SOURCE);
-        let flags = if genuine { cookie_flags } else { cookie_flags.union(event.recorded.lasting()) };
+        let flags = if genuine { cookie_flags } else { cookie_flags.union(event.recorded) };
 
         //                                                  kind                    flags         activation disabled
         let (kind, flags, activation, disabled) = match event.action {
@@ -208,13 +212,6 @@ mod tests {
     }
 
     #[test]
-    fn a_subsystems_own_flags_last_for_one_event() {
-        let recorded = Flags::from_bits(PRIMARY | 1 << 4 | 1 << 8);
-        let later = Event { recorded, ..event(Action::Change) };
-        assert_eq!(Decision::of(&later).flags.bits(), PRIMARY | 1 << 4);
-    }
-
-    #[test]
     fn other_rules_are_disabled_by_the_cookie_a_suspended_device_or_noscan() {
         let device = |uuid: &str, suspended| Device {
             devno: crate::devno::Devno::new(253, 0).unwrap(),
@@ -250,7 +247,7 @@ mod tests {
             "ACTION" => Some("change".into()),
             "DM_COOKIE" => Some("4198400".into()),
             "SYNTH_UUID" => Some("0".into()),
-            COOKIE_DISABLE_OTHER_RULES | "DM_UDEV_DISABLE_DISK_RULES_FLAG" | DISABLE_OTHER_RULES => Some("1".into()),
+            COOKIE_DISABLE_OTHER_RULES | "DM_UDEV_DISABLE_DISK_RULES_FLAG" | "DM_SUBSYSTEM_UDEV_FLAG0" => Some("1".into()),
             _ => None,
         })
         .unwrap();

@@ -97,6 +97,13 @@ impl Error {
         self
     }
 
+    /// The same error as that of a larger operation, which is what the caller asked for.
+    #[must_use]
+    pub fn during(mut self, operation: &'static str) -> Self {
+        self.operation = operation;
+        self
+    }
+
     /// Why it failed.
     pub fn cause(&self) -> &Cause {
         &self.cause

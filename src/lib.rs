@@ -7,6 +7,7 @@
 //! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
 //! DEVICE → Devno → dm, sysfs, udev record → Info → emit             (explanation)
 //! uevent → Device → Decision → plan of links → apply                (standalone mode)
+//! uevent → what happened → emit                                     (monitor)
 //! DM_COOKIE → Cookie → semaphore                                    (synchronisation)
 //! ```
 //!
@@ -20,7 +21,7 @@
 //! - [`decision`]: what an event means: the decision table. Pure.
 //! - [`uevent`]: events of the kernel and of udevd: parsing (pure), framing (pure), the netlink socket.
 //! - [`nodes`]: links and nodes: what a device should have (pure), atomic changes, what blkid says.
-//! - [`listen`]: the event loops.
+//! - [`listen`]: the event loops: standalone mode, monitor, wait.
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`cli`]: arguments and wiring of the subcommands.
 //!

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -37,8 +38,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         let text = printable(record.args().to_string().as_bytes());
-        let logged =
-            SYSTEM.load(Ordering::Relaxed) && (to_syslog(record.level(), &text).is_some() || to_kmsg(record.level(), &text).is_ok());
+        let logged = SYSTEM.load(Ordering::Relaxed) && (to_syslog(record.level(), &text).is_ok() || to_kmsg(record.level(), &text).is_ok());
         if !logged {
             // Nobody is left to tell when stderr is closed. One write, so that no other process's line cuts ours.
             let _ = io::stderr().write_all(format!("dmhelper: {text}\n").as_bytes());
@@ -48,31 +48,27 @@ impl Log for Logger {
     fn flush(&self) {}
 }
 
-fn to_syslog(level: Level, text: &str) -> Option<()> {
-    let formatter = syslog::Formatter3164 {
-        facility: syslog::Facility::LOG_DAEMON,
-        hostname: None,
-        process: "dmhelper".into(),
-        pid: std::process::id(),
-    };
-    let mut logger = syslog::unix(formatter).ok()?;
-    let sent = match level {
-        Level::Error => logger.err(text),
-        Level::Warn => logger.warning(text),
-        Level::Info => logger.info(text),
-        Level::Debug | Level::Trace => logger.debug(text),
-    };
-    sent.ok()
+/// Without waiting: a log daemon that is stuck must not stop who logs.
+fn to_syslog(level: Level, text: &str) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect("/dev/log")?;
+    socket.send(message(level, text).as_bytes()).map(drop)
 }
 
-/// The kernel's log takes one line a write, its priority in front: syslog(2), facility daemon (3).
-fn to_kmsg(level: Level, text: &str) -> io::Result<()> {
+/// One message as syslog(3) and the kernel's log both take it: priority (facility daemon, 3), who, what.
+fn message(level: Level, text: &str) -> String {
     let severity = match level {
         Level::Error => 3,
         Level::Warn => 4,
         Level::Info => 6,
         Level::Debug | Level::Trace => 7,
     };
+    format!("<{}>dmhelper[{}]: {text}", 3 << 3 | severity, std::process::id())
+}
+
+/// The kernel's log takes one line a write.
+fn to_kmsg(level: Level, text: &str) -> io::Result<()> {
     let mut kmsg = OpenOptions::new().write(true).open("/dev/kmsg")?;
-    kmsg.write_all(format!("<{}>dmhelper[{}]: {text}\n", 3 << 3 | severity, std::process::id()).as_bytes())
+    kmsg.write_all((message(level, text) + "\n").as_bytes())
 }

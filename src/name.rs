@@ -75,7 +75,8 @@ pub struct LvmParts {
 impl LvmParts {
     /// Whether a person may use the volume: it has a name, no layer, and is not one of LVM's helpers.
     pub fn is_visible(&self) -> bool {
-        let helper = self.lv.starts_with(b"pvmove") || (self.lv.len() > b"_vorigin".len() && self.lv.ends_with(b"_vorigin"));
+        // The patterns `pvmove?*` and `?*_vorigin` of LVM's rules: something must stand in the place of `?*`.
+        let helper = [self.lv.strip_prefix(b"pvmove"), self.lv.strip_suffix(b"_vorigin")].iter().flatten().any(|rest| !rest.is_empty());
         !self.vg.is_empty() && !self.lv.is_empty() && self.layer.is_empty() && !helper
     }
 }
@@ -127,7 +128,7 @@ mod tests {
     #[test]
     fn only_whole_volumes_are_visible() {
         let visible = |name: &str| DmName::new(name).unwrap().lvm_parts().is_visible();
-        assert!(visible("vg-lv") && visible("vg-_vorigin"));
+        assert!(visible("vg-lv") && visible("vg-_vorigin") && visible("vg-pvmove"));
         assert!(!visible("vg-lv-real") && !visible("vg-pvmove0") && !visible("vg-lv_vorigin") && !visible("vg"));
     }
 

@@ -28,7 +28,8 @@ impl Udevd {
     /// one network namespace only, so that where it says no, connecting decides.
     pub fn find(run: &Path, proc: &Path) -> Result<Self> {
         let path = run.join("control");
-        let listens = is_listening(&path, &proc.join("net/unix")).unwrap_or(false) || accepts(&path)?;
+        // Another mount namespace may have a path of that name; here there must be one as well.
+        let listens = path.exists() && is_listening(&path, &proc.join("net/unix")).unwrap_or(false) || accepts(&path)?;
         Ok(match listens {
             true if is_stopped(proc) => Udevd::Stopped,
             true => Udevd::Running,

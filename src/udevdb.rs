@@ -89,7 +89,12 @@ impl Record {
 
     fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut line = |kind: &[u8], value: &[u8]| out.extend([kind, b":", value, b"\n"].concat());
+        let mut line = |kind: &[u8], value: &[u8]| {
+            // Whatever a label holds, it must not become a second line.
+            if !value.iter().any(|b| matches!(b, b'\n' | b'\r' | 0)) {
+                out.extend([kind, b":", value, b"\n"].concat());
+            }
+        };
         self.links.iter().for_each(|link| line(b"S", link));
         if self.link_priority != 0 {
             line(b"L", self.link_priority.to_string().as_bytes());

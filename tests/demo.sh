@@ -1,10 +1,10 @@
-# The main job as a person would want to see it. Lines that begin with "demo|" are shown.
+# The main job as a person would want to see it. Lines that begin with "show|" are shown.
 # needs: lvm cryptsetup mkfs.ext4
 # timeout: 120
-show() { sed 's/^/demo|     /'; }
-say() { printf 'demo|\ndemo| %s\n' "$*"; }
+show() { sed 's/^/show|     /'; }
+say() { printf 'show|\nshow| %s\n' "$*"; }
 try() {
-	printf 'demo|     # %s\n' "$*"
+	printf 'show|     # %s\n' "$*"
 	"$@" 2>&1 | show
 }
 links() {
@@ -24,7 +24,7 @@ settle
 
 say 'What is that device? By its number, and what it lies on by its path:'
 try dmhelper info "$(devno secret)"
-printf 'demo|\n'
+printf 'show|\n'
 try dmhelper info /dev/vg/data
 
 say 'Where its links lead:'
@@ -44,7 +44,7 @@ try dmhelper cookie list
 links late
 
 say 'How udevd itself came to know what to do, as the import program told it:'
-printf 'demo|     # ACTION=change DM_COOKIE=0x%x dmhelper udev %s\n' 0x4401234 "$(devno vg-data)"
+printf 'show|     # ACTION=change DM_COOKIE=0x%x dmhelper udev %s\n' 0x4401234 "$(devno vg-data)"
 ACTION=change DM_COOKIE=0x401234 dmhelper udev "$(devno vg-data)" | show
 step 'shown'
 assert_link /dev/disk/by-label/treasure secret

@@ -11,9 +11,11 @@ use dmhelper::cookie::{Cookie, FLAG_PROPERTIES, FLAG_WORDS, Key, SUBSYSTEM_FLAG_
 use dmhelper::decision::{Action, Decision, Event};
 use dmhelper::devno::Devno;
 use dmhelper::dm::{Details, Device, Target};
-use dmhelper::emit::{cookies, event, json};
+use dmhelper::emit::{cookies, event, happening, json};
 use dmhelper::error::Error;
 use dmhelper::info::{Info, Related};
+use dmhelper::listen::condition::Condition;
+use dmhelper::listen::happening::{Report, What};
 use dmhelper::name::{DmName, DmUuid};
 use dmhelper::udevd::Udevd;
 use dmhelper::udevdb::Record;
@@ -22,11 +24,14 @@ use serde_json::Value;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper.8");
 const COOKIE_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-cookie.8");
+const MONITOR_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-monitor.8");
+const WAIT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-wait.8");
 const LISTEN_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-listen.8");
+const PAGES: [&str; 5] = [PAGE, COOKIE_PAGE, LISTEN_PAGE, MONITOR_PAGE, WAIT_PAGE];
 
 /// Runs mandoc on the pages; without it nothing here is proved, so a missing mandoc is a failure.
 fn mandoc(words: &[&str]) -> String {
-    let run = Command::new("mandoc").args(words).args([PAGE, COOKIE_PAGE, LISTEN_PAGE]).output();
+    let run = Command::new("mandoc").args(words).args(PAGES).output();
     let output = run.unwrap_or_else(|error| panic!("mandoc: {error}; install it: apt-get install mandoc"));
     assert!(output.stderr.is_empty(), "mandoc {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "mandoc {words:?}: {}: {}", output.status, String::from_utf8_lossy(&output.stdout));
@@ -109,7 +114,7 @@ fn every_command_and_option_of_the_help_is_in_the_page() {
         assert!(text.contains(&format!("dmhelper {}", command.join(" "))), "{command:?} is not in the synopsis");
         seen.push(command.join(" "));
     }
-    for known in ["info", "udev", "cookie flags", "cookie complete", "cookie reap", "version"] {
+    for known in ["info", "udev", "cookie flags", "cookie complete", "cookie reap", "monitor", "wait", "version"] {
         assert!(seen.iter().any(|command| command == known), "the help lists no {known}: {seen:?}");
     }
 }
@@ -256,4 +261,30 @@ fn every_json_key_of_a_cookie_is_in_its_page_and_no_other() {
     keys(&serde_json::from_str(&text).unwrap(), "", &mut real);
     assert!(real.len() > 12, "{real:?}");
     assert_same(&items_of(COOKIE_PAGE, "JSON", "Va "), &real);
+}
+
+#[test]
+fn every_json_key_and_word_of_the_monitor_is_in_its_page() {
+    let text = happening::json(&Report::of_rescan(SystemTime::now(), None, What::Overrun(Some(1)))).unwrap();
+    let mut real = BTreeSet::new();
+    keys(&serde_json::from_str(&text).unwrap(), "", &mut real);
+    assert!(real.len() > 16, "{real:?}");
+    assert_same(&items_of(MONITOR_PAGE, "JSON", "Va "), &real);
+
+    let page = section_of(MONITOR_PAGE, "JSON");
+    let events: Vec<&str> = happening::EVENTS.to_vec();
+    assert!(events.contains(&happening::event_word(&What::Activated)));
+    for event in events {
+        assert!(page.contains(&format!(".Qq {event}")), "{event}");
+    }
+}
+
+#[test]
+fn every_condition_is_in_the_page_and_no_other() {
+    let conditions = items_of(WAIT_PAGE, "DESCRIPTION", "Cm ");
+    let words: Vec<&str> = conditions.iter().flat_map(|item| item.split(" , ")).collect();
+    assert_eq!(words, ["active", "event", "event= Ns Ar NUMBER", "gone", "present", "settled", "usable"]);
+    for word in words {
+        assert!(word.replace(" Ns Ar NUMBER", "7").parse::<Condition>().is_ok(), "{word}");
+    }
 }

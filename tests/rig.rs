@@ -5,13 +5,13 @@
 mod rig {
     pub(crate) mod allowed;
     pub(crate) mod boot;
-    pub(crate) mod demo;
     pub(crate) mod guest;
     pub(crate) mod install;
     pub(crate) mod judge;
     pub(crate) mod parity;
     pub(crate) mod scenario;
     pub(crate) mod self_test;
+    pub(crate) mod show;
     pub(crate) mod snapshot;
 }
 
@@ -25,9 +25,11 @@ use rig::judge;
 use rig::scenario::{self, Scenario};
 
 fn main() -> ExitCode {
-    // The same machinery shows the product to people: `make demo`.
-    if std::env::args().skip(1).eq(["--demo"]) {
-        return rig::demo::run();
+    // The same machinery shows the product to people (`make demo`) and measures it (`make bench`).
+    if let [show, name] = std::env::args().skip(1).collect::<Vec<_>>().as_slice()
+        && show == "--show"
+    {
+        return rig::show::run(name);
     }
     let mut arguments = Arguments::from_args();
     // A guest is one processor's worth of work with idle spells; more than two only stretch each other's deadlines.

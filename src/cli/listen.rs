@@ -1,9 +1,11 @@
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use argh::FromArgs;
+use nix::errno::Errno;
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::stat::{Mode, umask};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::deadline::Timeout;
@@ -13,6 +15,7 @@ use crate::listen::claim::Claim;
 use crate::listen::engine::{Engine, Places};
 use crate::listen::standalone::{self, Standalone};
 use crate::nodes::probe::Prober;
+use crate::udevd::Udevd;
 use crate::uevent::socket::{QUEUE, Socket};
 
 /// Do udevd's work for device-mapper devices where there is no udevd: links, records, cookies.
@@ -38,6 +41,10 @@ pub(super) struct Listen {
     /// go to the background as soon as everything is in place
     #[argh(switch)]
     daemon: bool,
+
+    /// for --daemon's own use: say `ready` on standard output, then let go of terminal and directory
+    #[argh(switch)]
+    detached: bool,
 
     /// write the process's number to this file as soon as everything is in place
     #[argh(option)]
@@ -81,22 +88,32 @@ fn engine(places: Places) -> Result<Engine> {
 
 impl Listen {
     pub(super) fn run(self) -> Result<()> {
+        if self.daemon {
+            return self.start_daemon();
+        }
+        refuse_beside_udevd()?;
+        if self.detached {
+            // Out of the reach of the terminal and of the group that started us.
+            let _ = nix::unistd::setsid();
+        }
+        umask(Mode::from_bits_truncate(0o022));
         // Subscribed before the first look: what happens in between comes as an event.
         let socket = Socket::open(true, false, self.queue)?;
         let control = open_control()?;
         let mut engine = engine(places(self.blkid, self.blkid_timeout)?)?;
         let claim = self.claim_udev.then(|| Claim::new(Path::new(RUN_UDEV), Path::new(PROC))).transpose()?;
-        standalone::remember(&mut engine, Path::new(SYS))?;
-        for error in engine.look_around(&standalone::look(&control, Path::new(SYS))?) {
+        standalone::remember(&mut engine, Path::new(RUN_UDEV), Path::new(SYS))?;
+        let (present, seen) = standalone::look(&control, Path::new(SYS))?;
+        for error in engine.look_around(&present, &seen) {
             log::error!("{error}");
         }
         let stop = stop_pipe()?;
-        if self.daemon {
-            crate::log::to_system();
-            nix::unistd::daemon(false, false).map_err(|errno| Error::os("go to", "the background", errno))?;
-        }
         harden();
         announce(self.pid_file.as_deref())?;
+        if self.detached {
+            crate::log::to_system();
+            detach()?;
+        }
         let standalone = Standalone { engine, socket, control: &control, claim, stop, sys: Path::new(SYS), proc: Path::new(PROC) };
         let counts = standalone.run();
         if let Some(path) = &self.pid_file {
@@ -114,6 +131,37 @@ impl Listen {
     }
 }
 
+impl Listen {
+    /// Starts itself once more and waits until that one is ready, so that whoever waits for us knows that it is, or
+    /// sees why it is not.
+    fn start_daemon(self) -> Result<()> {
+        let own = std::env::current_exe().map_err(|error| Error::io("find", "own program", &error))?;
+        let failed = |error: io::Error| Error::io("run", own.as_os_str().as_encoded_bytes(), &error);
+        // A relative path would mean another file once the directory is left.
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let mut command = std::process::Command::new(&own);
+        command.args(["listen", "--detached", "--queue", &self.queue.to_string()]);
+        command.args(["--blkid-timeout", &self.blkid_timeout.to_string()]);
+        command.args(self.claim_udev.then_some("--claim-udev"));
+        for (option, path) in [("--blkid", &self.blkid), ("--pid-file", &self.pid_file)] {
+            if let Some(path) = path {
+                command.arg(option).arg(absolute(path));
+            }
+        }
+        let mut child = command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).spawn().map_err(failed)?;
+        let mut ready = Vec::new();
+        if let Some(mut output) = child.stdout.take() {
+            output.read_to_end(&mut ready).map_err(failed)?;
+        }
+        if ready == b"ready\n" {
+            return Ok(());
+        }
+        // It has said why.
+        let status = child.wait().map_err(failed)?;
+        Err(Error::malformed("start", "listen", format!("the background process ended: {status}")))
+    }
+}
+
 impl EventCommand {
     /// The environment is the event; the records of the devices are the memory.
     pub(super) fn run(self) -> Result<()> {
@@ -121,6 +169,7 @@ impl EventCommand {
         for (key, value) in std::env::vars_os() {
             properties.extend([key.as_encoded_bytes(), b"=", value.as_encoded_bytes(), b"\0"].concat());
         }
+        refuse_beside_udevd()?;
         let event = crate::uevent::Uevent::from_properties(&properties)
             .filter(|event| event.get("ACTION").is_some() && event.get("DEVPATH").is_some())
             .ok_or_else(|| Error::usage("event", "environment", "no ACTION and DEVPATH: the device manager runs this for each uevent"))?;
@@ -129,11 +178,8 @@ impl EventCommand {
         }
         match places(self.blkid, self.blkid_timeout).and_then(engine) {
             Ok(mut engine) => {
-                if let Err(error) = standalone::remember(&mut engine, Path::new(SYS)) {
+                if let Err(error) = standalone::remember(&mut engine, Path::new(RUN_UDEV), Path::new(SYS)) {
                     log::error!("{error}");
-                }
-                if let Some((devno, node)) = event.devno().zip(event.kernel_name().and_then(|name| str::from_utf8(name).ok())) {
-                    engine.remember(devno, node)?; // Gone from sysfs when this is its remove event.
                 }
                 standalone::process(&mut engine, event);
                 Ok(())
@@ -147,6 +193,24 @@ impl EventCommand {
             }
         }
     }
+}
+
+/// Two who complete one cookie make its tool fail.
+fn refuse_beside_udevd() -> Result<()> {
+    match Udevd::find(Path::new(RUN_UDEV), Path::new(PROC))? {
+        Udevd::Absent => Ok(()),
+        _ => Err(Error::os("listen", "uevents", Errno::EADDRINUSE).advise("a udevd is running: the events are its own")),
+    }
+}
+
+/// Says that everything is in place and lets go of what the starting process may still wait for.
+fn detach() -> Result<()> {
+    super::print("ready\n")?;
+    let failed = |error: io::Error| Error::io("detach", "from the terminal", &error);
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
+    nix::unistd::dup2_stdout(&null).map_err(|errno| failed(errno.into()))?;
+    nix::unistd::dup2_stderr(&null).map_err(|errno| failed(errno.into()))?;
+    std::env::set_current_dir("/").map_err(failed)
 }
 
 /// Becomes readable with SIGINT or SIGTERM.

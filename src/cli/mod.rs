@@ -3,7 +3,9 @@
 mod cookie;
 mod info;
 mod listen;
+mod monitor;
 mod udev;
+mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ enum Command {
     Cookie(cookie::Cookie),
     Listen(listen::Listen),
     Event(listen::EventCommand),
+    Monitor(monitor::Monitor),
+    Wait(wait::Wait),
     Version(Version),
 }
 
@@ -44,6 +48,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode> {
         Command::Cookie(command) => return command.run(),
         Command::Listen(command) => command.run()?,
         Command::Event(command) => command.run()?,
+        Command::Monitor(command) => command.run()?,
+        Command::Wait(command) => command.run()?,
         Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n"))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -204,16 +204,18 @@ pub fn limit(proc: &Path) -> Option<usize> {
     fs::read_to_string(proc.join("sys/kernel/sem")).ok()?.split_whitespace().nth(3)?.parse().ok()
 }
 
-/// Whether some process holds the cookie in its environment: a script in the middle of its transaction.
-pub fn is_exported(proc: &Path, key: Key) -> bool {
+/// The cookies that processes were started with in their environment: scripts in the middle of a transaction. What a
+/// shell has exported since it started shows in its children only.
+pub fn exported(proc: &Path) -> Vec<Key> {
     let prefix = format!("{}=", super::transaction::ENVIRONMENT);
-    let pids = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok());
-    pids.filter_map(|entry| fs::read(entry.path().join("environ")).ok()).any(|environment| {
-        environment.split(|&b| b == 0).any(|variable| {
-            let value = variable.strip_prefix(prefix.as_bytes()).and_then(|value| str::from_utf8(value).ok());
-            value.and_then(|value| value.parse::<super::Cookie>().ok()).and_then(super::Cookie::key) == Some(key)
-        })
-    })
+    let processes = fs::read_dir(proc).into_iter().flatten().flatten();
+    let environments = processes.filter_map(|entry| fs::read(entry.path().join("environ")).ok());
+    let keys = environments.flat_map(|environment| {
+        let variables = environment.split(|&b| b == 0).filter_map(|variable| variable.strip_prefix(prefix.as_bytes()));
+        let cookies = variables.filter_map(|value| str::from_utf8(value).ok()?.parse::<super::Cookie>().ok()?.key());
+        cookies.collect::<Vec<_>>()
+    });
+    keys.collect()
 }
 
 #[cfg(test)]

@@ -88,6 +88,9 @@ impl Flags {
     /// LVM's meaning of the first subsystem flag: the volume is not wiped yet, do not scan it.
     pub const LVM_NOSCAN: Flags = Flags(1 << 8);
 
+    /// multipath's meaning of the third subsystem flag: no path to the disk works.
+    pub const MULTIPATH_NO_PATHS: Flags = Flags(1 << 10);
+
     /// From the sixteen bits.
     pub fn from_bits(bits: u16) -> Self {
         Flags(bits)
@@ -116,12 +119,6 @@ impl Flags {
             let bit = bit.ok_or_else(|| Error::usage("flag", name, "no such udev flag; dmhelper(8) lists them"))?;
             Ok(flags.union(Flags(1 << bit)))
         })
-    }
-
-    /// Those that hold until the tool says otherwise. A subsystem's own flags speak of the one event that carries them.
-    #[must_use]
-    pub fn lasting(self) -> Flags {
-        Flags(self.0 & 0x00ff)
     }
 
     /// The bits of both.

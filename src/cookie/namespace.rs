@@ -8,6 +8,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
+use super::census;
 use super::sem::{self, Completion};
 use super::{Cookie, Key};
 use crate::error::{Error, Result};
@@ -23,10 +24,12 @@ pub fn complete_elsewhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Compl
             Err(Errno::EPERM) => return Err(failed(Errno::EPERM)),
             Err(_) => continue, // It vanished with its last process.
         }
-        match sem::Set::open(key) {
-            Ok(set) => holders.push((namespace, set)),
-            Err(Errno::ENOENT) => {}
-            Err(errno) => return Err(failed(errno)),
+        // The table is the one of the namespace that we are in now. Anybody can make a namespace and a set of any key in
+        // it; a tool that changes devices is root.
+        let table = fs::read_to_string(proc.join("sysvipc/sem")).map_err(|error| Error::io("read", "/proc/sysvipc/sem", &error))?;
+        let (rows, _) = census::parse(&table);
+        if let Some(row) = rows.iter().find(|row| row.key == key && row.uid == 0) {
+            holders.push((namespace, sem::Set::from_id(row.id)));
         }
     }
     match holders.as_slice() {

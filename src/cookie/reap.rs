@@ -43,14 +43,16 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
         Verdict::Unknown => Treatment::Keep("its value may not be read"),
         Verdict::Waiting => Treatment::Keep("udev may still complete it"),
         Verdict::Stuck => Treatment::Complete,
-        // A stopped udevd may go on; without any, nothing will come.
+        // A stopped udevd may go on; without any, nothing will come, unless it is just being restarted.
         Verdict::NoUdevd if udevd == Udevd::Stopped => Treatment::Keep("udevd is stopped and may go on"),
+        Verdict::NoUdevd if entry.age(now) < super::census::GRACE => Treatment::Keep("udevd may just be starting again"),
         Verdict::NoUdevd => Treatment::Complete,
         // The first 1 is taken last: who took it is gone. A moment's grace, because a live tool removes it right then.
         Verdict::Left if entry.age(now) < super::census::GRACE => Treatment::Keep("complete since a moment only"),
         Verdict::Left => Treatment::Remove,
         // Nothing tells a script's transaction from a leak but its age, and its cookie in some process's environment.
         Verdict::InUse if older_than.is_none() => Treatment::Keep("may be a script's transaction; --older-than says when it is none"),
+        Verdict::InUse if entry.last.is_some() => Treatment::Keep("the process that used it last is alive"),
         Verdict::InUse if busy => Treatment::Keep("udev has events left"),
         Verdict::InUse if is_exported() => Treatment::Keep("a process holds it in DM_UDEV_COOKIE"),
         Verdict::InUse => Treatment::Remove,
@@ -65,6 +67,19 @@ pub fn all(entry: &Entry, circumstances: &Circumstances) -> Treatment {
         (_, uid, _) if uid != 0 => Treatment::Keep("not owned by root"),
         (_, _, 0) => Treatment::Remove,
         _ => Treatment::Complete,
+    }
+}
+
+/// Removes the set unless something has happened to it since it was judged: a waiter, another value, another last user.
+/// Tells whether it did.
+pub fn remove_unchanged(set: Set, judged: &Entry) -> Result<bool, Errno> {
+    let gone = |errno| matches!(errno, Errno::EIDRM | Errno::EINVAL);
+    match (set.value(), set.waiters()) {
+        (Ok(value), Ok((0, 0))) if Some(value) == judged.value => {
+            set.remove().map(|()| true).or_else(|errno| if gone(errno) { Ok(false) } else { Err(errno) })
+        }
+        (Err(errno), _) | (_, Err(errno)) if !gone(errno) => Err(errno),
+        _ => Ok(false),
     }
 }
 
@@ -112,7 +127,8 @@ mod tests {
         assert_eq!(reap(&waiting, &after(60), || false), Treatment::Complete);
         assert!(matches!(reap(&waiting, &after(1), || false), Treatment::Keep(_)));
         assert!(matches!(reap(&waiting, &Circumstances { busy: true, ..after(60) }, || false), Treatment::Keep(_)));
-        assert_eq!(reap(&waiting, &Circumstances { udevd: Udevd::Absent, ..after(1) }, || false), Treatment::Complete);
+        assert_eq!(reap(&waiting, &Circumstances { udevd: Udevd::Absent, ..after(60) }, || false), Treatment::Complete);
+        assert!(matches!(reap(&waiting, &Circumstances { udevd: Udevd::Absent, ..after(1) }, || false), Treatment::Keep(_)));
         assert!(matches!(reap(&waiting, &Circumstances { udevd: Udevd::Stopped, ..after(60) }, || false), Treatment::Keep(_)));
         assert!(matches!(reap(&waiting, &older_than(90, after(60)), || false), Treatment::Keep(_)));
     }
@@ -122,6 +138,8 @@ mod tests {
         let script = entry(1, 0);
         assert!(matches!(reap(&script, &after(9000), || false), Treatment::Keep(_)), "no age was named");
         assert!(matches!(reap(&script, &older_than(60, after(9000)), || true), Treatment::Keep(_)), "its cookie is exported");
+        let living = Entry { last: Some(super::super::census::Process { pid: 1, name: "sh".into() }), ..script.clone() };
+        assert!(matches!(reap(&living, &older_than(60, after(9000)), || false), Treatment::Keep(_)), "its maker lives");
         assert!(matches!(reap(&script, &older_than(9999, after(60)), || false), Treatment::Keep(_)), "too young");
         assert_eq!(reap(&script, &older_than(60, after(9000)), || false), Treatment::Remove);
     }

@@ -61,9 +61,9 @@ impl Set {
     /// Makes a new set for the key with the value 1; EEXIST where there is one.
     pub fn create(key: Key) -> Result<Self, Errno> {
         let set = Self::get(key, 0o600 | libc::IPC_CREAT | libc::IPC_EXCL)?;
-        // SAFETY: SETVAL takes an integer as the variadic union's `val`.
-        match Errno::result(unsafe { libc::semctl(set.0, 0, libc::SETVAL, 1) }) {
-            Ok(_) => Ok(set),
+        // Added, not set: semctl's SETVAL passes its integer in a union, whose place differs between machines.
+        match set.add() {
+            Ok(()) => Ok(set),
             Err(errno) => {
                 let _ = set.remove(); // What went wrong first is what counts.
                 Err(errno)
@@ -96,14 +96,16 @@ impl Set {
         }
     }
 
-    /// Waits until only the first 1 is left and takes it, in one step: whoever gives up or dies here changes nothing.
-    pub fn wait(self, deadline: Option<Instant>) -> Result<Waited, Errno> {
-        self.wait_for(&mut [operation(-1, 0), operation(0, 0)], deadline)
-    }
-
-    /// Waits as [`Set::wait`] does, but puts the first 1 back in the same step: for those who only watch.
+    /// Waits until only the first 1 is left. It is taken, found to be the last and put back in one step: whoever gives
+    /// up or dies here changes nothing.
     pub fn watch(self, deadline: Option<Instant>) -> Result<Waited, Errno> {
         self.wait_for(&mut [operation(-1, 0), operation(0, 0), operation(1, 0)], deadline)
+    }
+
+    /// Waits until the semaphore is zero: for those who find another waiter there, who has taken the first 1 and will
+    /// remove the set.
+    pub fn wait_beside(self, deadline: Option<Instant>) -> Result<Waited, Errno> {
+        self.wait_for(&mut [operation(0, 0)], deadline)
     }
 
     fn wait_for(self, operations: &mut [libc::sembuf], deadline: Option<Instant>) -> Result<Waited, Errno> {
@@ -214,7 +216,7 @@ mod tests {
         let own = Own::with_events(0);
         own.1.remove().unwrap();
         assert_eq!(own.1.complete(), Ok(Completion::Gone));
-        assert_eq!(own.1.wait(later()), Ok(Waited::Removed));
+        assert_eq!(own.1.watch(later()), Ok(Waited::Removed));
     }
 
     #[test]
@@ -226,7 +228,6 @@ mod tests {
     #[test]
     fn a_wait_that_times_out_leaves_the_set_as_it_was() {
         let own = Own::with_events(2);
-        assert_eq!(own.1.wait(soon()), Ok(Waited::TimedOut));
         assert_eq!(own.1.watch(soon()), Ok(Waited::TimedOut));
         assert_eq!(own.1.value(), Ok(3));
     }
@@ -235,12 +236,12 @@ mod tests {
     fn a_wait_ends_with_the_last_completion() {
         let own = Own::with_events(2);
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| own.1.wait(later()));
+            let waiter = scope.spawn(|| own.1.watch(later()));
             assert_eq!(complete(own.0), Ok(Completion::Done));
             assert_eq!(complete(own.0), Ok(Completion::Done));
             assert_eq!(waiter.join().unwrap(), Ok(Waited::Complete));
         });
-        assert_eq!(own.1.value(), Ok(0));
+        assert_eq!(own.1.value(), Ok(1));
     }
 
     #[test]
@@ -254,7 +255,7 @@ mod tests {
     fn removing_the_set_under_a_waiter_wakes_it() {
         let own = Own::with_events(1);
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| own.1.wait(later()));
+            let waiter = scope.spawn(|| own.1.watch(later()));
             while own.1.waiters().unwrap() == (0, 0) {
                 std::thread::yield_now();
             }

@@ -224,7 +224,13 @@ impl Backend for Semaphore {
     }
 
     fn wait(&self, deadline: Option<Instant>) -> Result<Waited> {
-        self.set.watch(deadline).map_err(self.failed("wait for cookie"))
+        match self.set.value() {
+            // Nothing that can still come would make this end well.
+            Ok(0) => Err(self.failed("wait for cookie")(Errno::ERANGE).advise("it was completed once too often: no first 1 is left")),
+            Ok(_) => self.set.watch(deadline).map_err(self.failed("wait for cookie")),
+            Err(Errno::EIDRM | Errno::EINVAL) => Ok(Waited::Removed),
+            Err(errno) => Err(self.failed("wait for cookie")(errno)),
+        }
     }
 
     fn remove(&self) -> Result<()> {

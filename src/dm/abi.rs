@@ -11,8 +11,10 @@ pub const DM_MAX_TYPE_NAME: usize = 16;
 
 pub const DM_LIST_DEVICES_CMD: u8 = 2;
 pub const DM_DEV_STATUS_CMD: u8 = 7;
+pub const DM_DEV_WAIT_CMD: u8 = 8;
 pub const DM_TABLE_DEPS_CMD: u8 = 11;
 pub const DM_TABLE_STATUS_CMD: u8 = 12;
+pub const DM_DEV_ARM_POLL_CMD: u8 = 16;
 
 pub const DM_READONLY_FLAG: u32 = 1 << 0;
 pub const DM_SUSPEND_FLAG: u32 = 1 << 1;

@@ -8,7 +8,7 @@ pub mod sysfs;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem::{offset_of, size_of};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -152,6 +152,24 @@ impl Control {
         self.ask_growing(DM_LIST_DEVICES_CMD, None, |reply| reply.list())
     }
 
+    /// Arms poll(2) on the control node: it becomes readable with the next creation, removal, rename or target's event
+    /// of any device. Arm first, then look. `false` before interface 4.37, where polling would return at once for ever.
+    pub fn arm_poll(&self) -> Result<bool> {
+        match self.call(DM_DEV_ARM_POLL_CMD, 0, &mut [0; size_of::<dm_ioctl>()]) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOTTY) => Ok(false),
+            Err(errno) => Err(Error::os("listen", "device-mapper events", errno)),
+        }
+    }
+
+    /// Sleeps until the device's event number is another one than this; the way of kernels that cannot poll. There is
+    /// no deadline: for a thread that may be left behind.
+    pub fn wait_for_event(&self, devno: Devno, event_number: u32) -> Result<()> {
+        let mut buffer = [0; size_of::<dm_ioctl>()];
+        put(&mut buffer, offset_of!(dm_ioctl, event_nr), &event_number.to_ne_bytes());
+        self.ask(DM_DEV_WAIT_CMD, Selector::Devno(devno), DM_NOFLUSH_FLAG, &mut buffer)
+    }
+
     /// Asks with ever larger buffers until the reply fits.
     fn ask_growing<T>(&self, command: u8, selector: Option<Selector<'_>>, read: impl Fn(Reply<'_>) -> Result<T>) -> Result<T> {
         let mut size = 16 << 10;
@@ -198,6 +216,12 @@ impl Control {
                 other => return other.map(drop),
             }
         }
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -19,7 +19,7 @@ pub fn info(devices: &[Info]) -> Result<String> {
 
 /// serde_json leaves DEL, C1 and bidirectional controls as they are; inside a string they can as well be escapes,
 /// and outside of strings JSON has none.
-fn harmless(json: &str) -> String {
+pub(super) fn harmless(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
@@ -33,10 +33,10 @@ fn harmless(json: &str) -> String {
 
 /// Bytes of the kernel's or of udev's: a string where they are UTF-8, else an array of numbers, as journalctl does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Text(Vec<u8>);
+pub(super) struct Text(Vec<u8>);
 
 impl Text {
-    fn new(bytes: impl AsRef<[u8]>) -> Self {
+    pub(super) fn new(bytes: impl AsRef<[u8]>) -> Self {
         Self(bytes.as_ref().to_vec())
     }
 }

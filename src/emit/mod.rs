@@ -3,6 +3,7 @@
 pub mod cookies;
 pub mod env;
 pub mod event;
+pub mod happening;
 pub mod json;
 pub mod table;
 

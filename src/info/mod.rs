@@ -14,6 +14,7 @@ use crate::dm::{Control, Device, Listed, Selector, Target};
 use crate::emit::printable;
 use crate::error::{Cause, Error, Result};
 use crate::name::{DmUuid, Owner};
+use crate::udevd::Udevd;
 use crate::udevdb::Record;
 use find::Meaning;
 
@@ -113,6 +114,8 @@ pub struct Sources<'a> {
     /// `None` for those who may not use it.
     control: Option<Control>,
     devices: Vec<Listed>,
+    /// Whether somebody listens in udevd's place.
+    udevd: bool,
 }
 
 impl<'a> Sources<'a> {
@@ -134,7 +137,9 @@ impl<'a> Sources<'a> {
             }
         }
         devices.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { roots, control, devices })
+        // Who may not find out is told by the records alone.
+        let udevd = Udevd::find(&roots.run_udev, &roots.proc).is_ok_and(|udevd| udevd != Udevd::Absent);
+        Ok(Self { roots, control, devices, udevd })
     }
 
     /// Whether the control node answers: without it some facts stay unknown.
@@ -193,7 +198,7 @@ impl<'a> Sources<'a> {
             dependants: sysfs.dependants().into_iter().map(|other| self.relate(other)).collect(),
             parent: device.uuid.as_ref().and_then(|uuid| self.parent(uuid)),
             udev: Record::read(&self.roots.run_udev, devno)?,
-            udevd: self.roots.run_udev.join("control").exists(),
+            udevd: self.udevd,
             device,
             targets,
         })

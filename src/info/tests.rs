@@ -54,7 +54,7 @@ impl System {
     }
 
     fn sources(&self) -> Sources<'_> {
-        Sources { roots: &self.roots, control: None, devices: sysfs::list(&self.roots.sys) }
+        Sources { roots: &self.roots, control: None, devices: sysfs::list(&self.roots.sys), udevd: true }
     }
 
     fn gather(&self, word: &str) -> Info {

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,8 @@ use crate::udevd::Udevd;
 pub struct Claim {
     listener: UnixListener,
     path: PathBuf,
+    /// Device and inode of what was bound: whoever takes the path over later has another one there.
+    bound: Option<(u64, u64)>,
     /// Who was answered and may still have something to say.
     answered: VecDeque<UnixStream>,
 }
@@ -43,7 +46,13 @@ impl Claim {
         bind(socket.as_raw_fd(), &UnixAddr::new(&path).map_err(failed)?).map_err(failed)?;
         listen(&socket, Backlog::new(16).map_err(failed)?).map_err(failed)?;
         // The standard library's type for a stream: what it does with a socket is the same for both.
-        Ok(Self { listener: UnixListener::from(socket), path: path.clone(), answered: VecDeque::with_capacity(ANSWERED_MAX) })
+        let listener = UnixListener::from(socket);
+        Ok(Self { listener, bound: identity(&path), path: path.clone(), answered: VecDeque::with_capacity(ANSWERED_MAX) })
+    }
+
+    /// Whether the path still leads to us. A udevd that starts takes it.
+    pub fn is_ours(&self) -> bool {
+        self.bound.is_some() && identity(&self.path) == self.bound
     }
 
     /// Whoever has connected by now: to be taken before the events that are queued are handled, and answered after.
@@ -89,8 +98,14 @@ impl AsFd for Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if self.is_ours() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 #[cfg(test)]
@@ -142,6 +157,18 @@ mod tests {
             claim.answer(callers);
         }
         assert_eq!(claim.answered.len(), ANSWERED_MAX);
+    }
+
+    #[test]
+    fn a_udevd_that_takes_the_path_over_keeps_it() {
+        let run = tempfile::tempdir().unwrap();
+        let claim = Claim::new(run.path(), Path::new("/proc")).unwrap();
+        assert!(claim.is_ours());
+        fs::remove_file(run.path().join("control")).unwrap();
+        let _udevd = std::os::unix::net::UnixListener::bind(run.path().join("control")).unwrap();
+        assert!(!claim.is_ours());
+        drop(claim);
+        assert!(run.path().join("control").exists());
     }
 
     #[test]

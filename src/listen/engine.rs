@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::cookie::Flags;
-use crate::decision::{Action, DISABLE_OTHER_RULES, Decision, Event};
+use crate::decision::{self, Action, DISABLE_OTHER_RULES, Decision, Event};
 use crate::devno::Devno;
 use crate::dm::Device;
 use crate::emit::event;
@@ -66,10 +66,12 @@ impl Engine {
         Self { known: BTreeMap::new(), places, dev, query }
     }
 
-    /// Takes over the record that an earlier run, or udevd, has left of a device.
-    pub fn remember(&mut self, devno: Devno, node: &str) -> Result<()> {
+    /// Takes over the record that an earlier run, or udevd, has left of a device. Of one that is gone the node's name
+    /// is not known any more: its links tell it.
+    pub fn remember(&mut self, devno: Devno, node: Option<String>) -> Result<()> {
         if let Some(record) = Record::read(&self.places.run_udev, devno)? {
-            self.known.insert(devno, Known { node: node.to_string(), record });
+            let node = node.or_else(|| texts(&record.links).find_map(|link| self.dev.node_of(link))).unwrap_or_default();
+            self.known.insert(devno, Known { node, record });
         }
         Ok(())
     }
@@ -81,22 +83,26 @@ impl Engine {
 
     /// Brings everything to the state of the devices that are there now, as a coldplug of all of them would. A live
     /// device that no recorded event has activated was activated where nobody looked, or in an event that was lost: it
-    /// counts as active. Goes on after failures and returns them.
-    pub fn look_around(&mut self, seen: &[Seen]) -> Vec<Error> {
+    /// counts as active. `present` are all that the kernel lists, even those that could not be looked at: only what is
+    /// not among them is gone. Goes on after failures and returns them.
+    pub fn look_around(&mut self, present: &[Devno], seen: &[Seen]) -> Vec<Error> {
         let mut failures = Vec::new();
-        let gone: Vec<Devno> = self.known.keys().copied().filter(|devno| !seen.iter().any(|s| s.device.devno == *devno)).collect();
+        let gone: Vec<Devno> = self.known.keys().copied().filter(|devno| !present.contains(devno)).collect();
         for devno in gone {
             failures.extend(self.forget(devno).err());
         }
         for Seen { device, node, diskseq } in seen {
-            let recorded = self.known.get(&device.devno).map_or(Flags::default(), |known| known.record.flags());
+            // A number is used again: another device's record says nothing of this one.
+            let known = self.known.get(&device.devno).filter(|known| is_of(&known.record, device, *diskseq));
+            let recorded =
+                known.map_or(Flags::default(), |known| decision::recorded_flags(|name| known.record.property(name) == Some(b"1")));
             let live = device.details.is_some_and(|details| details.live_table) && !device.suspended;
             let missed = live && !recorded.contains(Flags::PRIMARY_SOURCE);
             let recorded = if missed { plan::flags_of_unknown(device) } else { recorded };
             let coldplug = Event { action: Action::Add, cookie: None, synthetic: true, disk_ro: false, recorded };
             let decision = Decision::of(&coldplug);
             if !decision.disabled {
-                failures.extend(self.settle(&decision, device, node, *diskseq).err());
+                failures.extend(self.settle(&decision, device, node, *diskseq, true).err());
             }
         }
         failures
@@ -105,7 +111,9 @@ impl Engine {
     /// Acts on one event of a device-mapper device. The caller completes the cookie, whatever this returns.
     pub fn handle(&mut self, uevent: Uevent<'_>) -> Result<()> {
         let (Some(devno), Some(node)) = (uevent.devno(), uevent.kernel_name()) else { return Ok(()) };
-        let recorded = self.known.get(&devno).map(|known| &known.record);
+        // The kernel's own add is a new device's: what is recorded under its number was another's.
+        let new = uevent.text("ACTION") == Some("add") && uevent.get("SYNTH_UUID").is_none();
+        let recorded = self.known.get(&devno).filter(|_| !new).map(|known| &known.record);
         let event = Event::from_env(|name| {
             let old = || recorded.and_then(|record| record.property(name)).and_then(|value| str::from_utf8(value).ok());
             uevent.text(name).or_else(old).map(str::to_string)
@@ -126,14 +134,16 @@ impl Engine {
             Err(error) if *error.cause() == Cause::NotFound => return Ok(()),
             other => other?,
         };
-        self.settle(&decision, &device, &node, uevent.number("DISKSEQ"))
+        // A path has failed, or none is left: whoever reads the map now may wait for ever.
+        let pathless = uevent.text("DM_ACTION") == Some("PATH_FAILED") || uevent.number("DM_NR_VALID_PATHS") == Some(0);
+        self.settle(&decision, &device, &node, uevent.number("DISKSEQ"), !pathless)
     }
 
     /// Gives a device the links that it should have, takes the others away, and keeps its record.
-    fn settle(&mut self, decision: &Decision, device: &Device, node: &str, diskseq: Option<u64>) -> Result<()> {
+    fn settle(&mut self, decision: &Decision, device: &Device, node: &str, diskseq: Option<u64>, readable: bool) -> Result<()> {
         self.dev.node(node, device.devno)?;
         let old = self.known.get(&device.devno).cloned().unwrap_or_default();
-        let (probed, complaint) = self.content(decision, device, node, &old.record);
+        let (probed, complaint) = self.content(decision, device, node, &old.record, readable);
         let planned = plan::plan(decision, device, diskseq, &probed);
         let record = Record {
             links: planned.links.iter().map(|link| link.clone().into_bytes()).collect(),
@@ -183,11 +193,11 @@ impl Engine {
 
     /// What is on the device: probed now if that is allowed, else what was found before. A prober that fails keeps no
     /// link from being made: its complaint comes back beside the old content.
-    fn content(&self, decision: &Decision, device: &Device, node: &str, old: &Record) -> (Probed, Option<Error>) {
+    fn content(&self, decision: &Decision, device: &Device, node: &str, old: &Record, readable: bool) -> (Probed, Option<Error>) {
         let kept =
             || old.properties.iter().filter(|(key, _)| key.starts_with(b"ID_FS_") || key.starts_with(b"ID_PART_")).cloned().collect();
         match &self.places.prober {
-            Some(prober) if plan::may_be_probed(decision, device) => match prober.probe(&self.places.dev.join(node)) {
+            Some(prober) if readable && plan::may_be_probed(decision, device) => match prober.probe(&self.places.dev.join(node)) {
                 Ok(probed) => (probed, None),
                 Err(error) => (kept(), Some(error)),
             },
@@ -199,7 +209,7 @@ impl Engine {
     fn claim(&self, link: &str, devno: Devno) -> Result<()> {
         let Some(own) = self.known.get(&devno) else { return Ok(()) };
         match self.best_claimant(link) {
-            Some(best) if best.record.link_priority > own.record.link_priority => Ok(()),
+            Some(best) if best.record.link_priority > own.record.link_priority => self.dev.link(link, &best.node).map(drop),
             _ => self.dev.link(link, &own.node).map(drop),
         }
     }
@@ -216,6 +226,15 @@ impl Engine {
         let claims = |known: &&Known| known.record.links.iter().any(|claimed| claimed == link.as_bytes());
         self.known.values().filter(claims).max_by_key(|known| known.record.link_priority)
     }
+}
+
+/// Whether the record is of this very device, as far as UUID and instance tell.
+fn is_of(record: &Record, device: &Device, diskseq: Option<u64>) -> bool {
+    let uuid = record.property("DM_UUID").unwrap_or_default();
+    let instance = texts(&record.links).find_map(|link| link.strip_prefix("disk/by-diskseq/")?.parse::<u64>().ok());
+    let same_uuid = !record.links.is_empty() || !uuid.is_empty();
+    let own = device.uuid.as_ref().map_or(&b""[..], |uuid| uuid.as_bytes());
+    (!same_uuid || uuid == own) && instance.zip(diskseq).is_none_or(|(recorded, present)| recorded == present)
 }
 
 /// The properties that the rules would have stored.

@@ -1,5 +1,15 @@
 //! The event loops: following events as they come.
 
 pub mod claim;
+pub mod condition;
 pub mod engine;
+pub mod happening;
+mod look;
+pub mod memory;
+pub mod monitor;
+pub mod queue;
 pub mod standalone;
+pub mod subject;
+mod threads;
+mod tracker;
+pub mod wait;

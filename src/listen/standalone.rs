@@ -4,6 +4,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -12,11 +13,16 @@ use super::claim::Claim;
 use super::engine::{Engine, Seen};
 use crate::cookie::census;
 use crate::cookie::sem::{self, Completion};
-use crate::dm::sysfs::{self, Sysfs};
+use crate::devno::Devno;
+use crate::dm::sysfs::Sysfs;
 use crate::dm::{Control, Selector};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
+use crate::udevdb::Record;
 use crate::uevent::socket::{DATAGRAM_MAX, Received, Socket};
 use crate::uevent::{Source, Uevent};
+
+/// Events handled before we look whether we are to stop.
+const AT_ONCE: u64 = 1000;
 
 /// What became of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,10 +56,12 @@ pub struct Standalone<'a> {
 }
 
 impl Standalone<'_> {
-    /// Follows events until told to stop; then handles those that are queued, and gives the claim up.
+    /// Follows events until told to stop, or until a udevd takes its place back. Then it gives the claim up and goes on
+    /// until the cookies that were made while it stood are complete.
     pub fn run(mut self) -> Result<Counts> {
         let mut counts = Counts::default();
         let mut buffer = vec![0; DATAGRAM_MAX];
+        let mut callers = Vec::new();
         loop {
             let mut fds = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)];
             fds.extend(self.claim.as_ref().map(|claim| PollFd::new(claim.as_fd(), PollFlags::POLLIN)));
@@ -63,32 +71,60 @@ impl Standalone<'_> {
             }
             let stopping = fds.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
             // In this order: an event that came before a call is handled before the call is answered.
-            let callers = self.claim.as_mut().map(Claim::callers);
-            self.drain(&mut buffer, &mut counts)?;
-            if let Some((claim, callers)) = self.claim.as_mut().zip(callers) {
-                claim.answer(callers);
+            if let Some(claim) = &mut self.claim {
+                callers.extend(claim.callers());
+            }
+            let all = self.drain(&mut buffer, &mut counts)?;
+            if let Some(claim) = &mut self.claim {
+                if !claim.is_ours() {
+                    log::info!("listen: a udevd has taken over");
+                    return Ok(counts);
+                }
+                if all {
+                    claim.answer(std::mem::take(&mut callers));
+                }
             }
             if stopping {
                 let _ = self.stop.read(&mut [0; 1]);
-                // First nobody starts to wait for us any more, then whoever waits is answered.
-                self.claim = None;
-                self.drain(&mut buffer, &mut counts)?;
+                self.finish(&mut buffer, &mut counts)?;
                 return Ok(counts);
             }
         }
     }
 
-    /// Handles all queued events. A loss is repaired after them: the kernel tells it before it hands out the events
-    /// that it kept, which are older.
-    fn drain(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
-        let mut lost = false;
+    /// First nobody starts to wait for us any more; then whoever has started is answered, within reason.
+    fn finish(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
+        const REASON: Duration = Duration::from_secs(10);
+        const PAUSE: u16 = 100;
+        let claimed = self.claim.take().is_some();
+        let deadline = Instant::now() + REASON;
         loop {
+            self.drain(buffer, counts)?;
+            let waited_for = claimed && census::take(self.proc).is_ok_and(|(entries, _)| entries.iter().any(|entry| entry.row.uid == 0));
+            if !waited_for || Instant::now() >= deadline {
+                return Ok(());
+            }
+            // Events wake us; what has none, a tool between two of its steps, is looked at again.
+            let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], PAUSE);
+        }
+    }
+
+    /// Handles all queued events. A loss is repaired after them: the kernel tells it before it hands out the events
+    /// that it kept, which are older. Tells whether these were all.
+    fn drain(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<bool> {
+        let mut lost = false;
+        let before = counts.events;
+        loop {
+            // A storm must not keep us from hearing that we are to stop.
+            if !lost && counts.events - before >= AT_ONCE {
+                return Ok(false);
+            }
             match self.socket.receive(buffer)? {
                 Received::Empty if lost => {
                     self.recover();
                     lost = false; // What happened meanwhile is queued again.
                 }
-                Received::Empty => return Ok(()),
+                Received::Empty => return Ok(true),
                 Received::Dropped => counts.dropped += 1,
                 Received::Overrun => {
                     counts.overruns += 1;
@@ -107,7 +143,7 @@ impl Standalone<'_> {
     fn recover(&mut self) {
         log::warn!("listen: events were lost, more came than the kernel keeps; looking at all devices again");
         match look(self.control, self.sys) {
-            Ok(seen) => self.engine.look_around(&seen).iter().for_each(|error| log::error!("{error}")),
+            Ok((present, seen)) => self.engine.look_around(&present, &seen).iter().for_each(|error| log::error!("{error}")),
             Err(error) => log::error!("{error}"),
         }
         match census::take(self.proc) {
@@ -137,24 +173,50 @@ pub fn process(engine: &mut Engine, event: Uevent<'_>) -> bool {
     completed.is_some()
 }
 
-/// All devices as they are now: one ioctl for the list, one for each device's state.
-pub fn look(control: &Control, sys: &Path) -> Result<Vec<Seen>> {
+/// All devices as they are now: those that the kernel lists, and those of them that could be looked at. One ioctl for
+/// the list, one for each device's state.
+pub fn look(control: &Control, sys: &Path) -> Result<(Vec<Devno>, Vec<Seen>)> {
     let seen = |devno| {
         let sysfs = Sysfs::new(sys, devno);
         // A device that never had a table is not in sysfs; it has nothing to link to either.
         let node = String::from_utf8(sysfs.kernel_name()?).ok()?;
         // One that goes away meanwhile sends its remove event.
-        let device = control.device(Selector::Devno(devno)).ok()?;
+        let device = match control.device(Selector::Devno(devno)) {
+            Ok(device) => device,
+            Err(error) => {
+                if *error.cause() != Cause::NotFound {
+                    log::error!("{error}");
+                }
+                return None;
+            }
+        };
         Some(Seen { device, node, diskseq: sysfs.diskseq() })
     };
-    Ok(control.list()?.into_iter().filter_map(|listed| seen(listed.devno)).collect())
+    let present: Vec<Devno> = control.list()?.into_iter().map(|listed| listed.devno).collect();
+    let seen = present.iter().filter_map(|devno| seen(*devno)).collect();
+    Ok((present, seen))
 }
 
-/// Takes over the records of all devices that sysfs shows.
-pub fn remember(engine: &mut Engine, sys: &Path) -> Result<()> {
-    for listed in sysfs::list(sys) {
-        let node = Sysfs::new(sys, listed.devno).kernel_name().and_then(|name| String::from_utf8(name).ok());
-        node.map_or(Ok(()), |node| engine.remember(listed.devno, &node))?;
+/// Takes over the records of all devices: of those that are there, and of those that went while nobody looked.
+pub fn remember(engine: &mut Engine, run_udev: &Path, sys: &Path) -> Result<()> {
+    let records = match std::fs::read_dir(run_udev.join("data")) {
+        Ok(records) => records,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("read", run_udev.as_os_str().as_encoded_bytes(), &error)),
+    };
+    for entry in records.flatten() {
+        let name = entry.file_name();
+        let Some(devno) = name.to_str().and_then(|name| name.strip_prefix('b')?.parse::<Devno>().ok()) else { continue };
+        let sysfs = Sysfs::new(sys, devno);
+        let kernel_name = sysfs.kernel_name().and_then(|name| String::from_utf8(name).ok());
+        // Other block devices have records as well; of one that is gone the record itself tells what it was.
+        let ours = match &kernel_name {
+            Some(_) => sysfs.is_device_mapper(),
+            None => Record::read(run_udev, devno)?.is_some_and(|record| record.property("DM_UDEV_RULES_VSN").is_some()),
+        };
+        if ours {
+            engine.remember(devno, kernel_name)?;
+        }
     }
     Ok(())
 }

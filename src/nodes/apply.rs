@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -31,6 +31,10 @@ impl Dev {
             return Ok(false);
         }
         let failed = |error: io::Error| Error::io("link", path.as_os_str().as_bytes(), &error);
+        // A link, or the block node that a tool has made in its place; but no other thing that happens to have the name.
+        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_symlink() && !found.file_type().is_block_device()) {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
         let temporary = self.0.join(format!("{link}.tmp-dmhelper"));
         // Somebody else may take the directory away again in between: once more then.
         for attempt in 0.. {
@@ -74,10 +78,20 @@ impl Dev {
         Ok(true)
     }
 
+    /// The node that a link leads to, by its name.
+    pub fn node_of(&self, link: &str) -> Option<String> {
+        fs::read_link(self.0.join(link)).ok()?.file_name()?.to_str().map(str::to_string)
+    }
+
     /// Makes the kernel's node where no devtmpfs has made it.
     pub fn node(&self, node: &str, devno: Devno) -> Result<()> {
         let path = self.0.join(node);
         let number = makedev(u64::from(devno.major()), u64::from(devno.minor()));
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.file_type().is_block_device() && found.rdev() == number => return Ok(()),
+            Ok(found) if found.file_type().is_block_device() => drop(fs::remove_file(&path)), // An earlier device's.
+            _ => {}
+        }
         match mknod(&path, SFlag::S_IFBLK, Mode::from_bits_truncate(0o660), number) {
             Ok(()) | Err(Errno::EEXIST) => Ok(()),
             Err(errno) => Err(Error::os("create", path.as_os_str().as_bytes(), errno)),
@@ -93,7 +107,6 @@ fn relative(link: &str, node: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::FileTypeExt;
 
     #[test]
     fn a_link_is_relative_and_replaces_whatever_stands_there() {
@@ -104,7 +117,6 @@ mod tests {
         assert!(!dev.link("disk/by-id/dm-name-x", "dm-3").unwrap(), "nothing to change");
         assert!(dev.link("disk/by-id/dm-name-x", "dm-4").unwrap());
         fs::create_dir(root.path().join("mapper")).unwrap();
-        fs::write(root.path().join("mapper/x"), "a node of a tool's own").unwrap();
         assert!(dev.link("mapper/x", "dm-3").unwrap());
         assert!(root.path().join("mapper/x").symlink_metadata().unwrap().file_type().is_symlink());
         assert_eq!(fs::read_dir(root.path().join("mapper")).unwrap().count(), 1, "no temporary file stays");
@@ -124,6 +136,16 @@ mod tests {
         fs::write(root.path().join("file"), "").unwrap();
         assert!(!dev.unlink("file", "dm-3").unwrap());
         assert!(root.path().join("file").exists());
+    }
+
+    #[test]
+    fn what_is_neither_a_link_nor_a_block_node_is_never_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("mapper")).unwrap();
+        fs::write(root.path().join("mapper/control"), "").unwrap();
+        let error = Dev::new(root.path()).link("mapper/control", "dm-0").unwrap_err();
+        assert!(error.to_string().contains("mapper/control"), "{error}");
+        assert!(root.path().join("mapper/control").metadata().unwrap().is_file());
     }
 
     #[test]

@@ -35,7 +35,10 @@ pub fn is_hidden(decision: &Decision, device: &Device) -> bool {
 
 /// Whether the device may be read now.
 pub fn may_be_probed(decision: &Decision, device: &Device) -> bool {
-    wants_disk_links(decision, device) && !device.suspended && !decision.noscan(device)
+    // multipath's third flag: no path to the disk works.
+    let pathless = decision.flags.contains(Flags::MULTIPATH_NO_PATHS)
+        && matches!(device.uuid.as_ref().map(|uuid| uuid.owner()), Some(Owner::Multipath { .. }));
+    wants_disk_links(decision, device) && !device.suspended && !decision.noscan(device) && !pathless
 }
 
 /// The links of the device. `diskseq` is the kernel's number of this very instance; `probed` is what blkid says now,

@@ -29,15 +29,20 @@ impl Prober {
         let mut child = command.arg(node).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(failed)?;
         let deadline = Instant::now() + self.timeout;
         let mut text = Vec::new();
+        // It is not to share our protection from being killed for want of memory.
+        let _ = std::fs::write(format!("/proc/{}/oom_score_adj", child.id()), "0");
         let read = read_until(&mut child, deadline, &mut text);
-        if !matches!(read, Ok(true)) {
-            let _ = child.kill();
-        }
-        child.wait().map_err(failed)?;
-        match read {
-            Ok(true) => Ok(parse(&text)),
-            Ok(false) => Err(Error::timed_out("probe", node.as_os_str().as_encoded_bytes(), format!("no answer after {:?}", self.timeout))),
-            Err(error) => Err(failed(error)),
+        let status = end(&mut child, if matches!(read, Ok(true)) { deadline } else { Instant::now() }).map_err(failed)?;
+        match (read, status) {
+            // blkid(8): 2 means that nothing was found.
+            (Ok(true), Some(status)) if matches!(status.code(), Some(0 | 2)) => Ok(parse(&text)),
+            (Ok(true), Some(status)) => {
+                Err(Error::malformed("probe", node.as_os_str().as_encoded_bytes(), format!("{}: {status}", self.program.display())))
+            }
+            (Ok(_), _) => {
+                Err(Error::timed_out("probe", node.as_os_str().as_encoded_bytes(), format!("no answer after {:?}", self.timeout)))
+            }
+            (Err(error), _) => Err(failed(error)),
         }
     }
 
@@ -45,6 +50,28 @@ impl Prober {
     fn is_busybox(&self) -> bool {
         let target = std::fs::canonicalize(&self.program).unwrap_or_else(|_| self.program.clone());
         target.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"busybox"))
+    }
+}
+
+/// Its status, once it has ended by itself until the deadline or, killed, a moment later. `None` for one that does not
+/// even die: it sleeps in the kernel on a device that does not answer, and nobody is to wait for that.
+fn end(child: &mut std::process::Child, deadline: Instant) -> std::io::Result<Option<std::process::ExitStatus>> {
+    const MOMENT: Duration = Duration::from_millis(500);
+    const PAUSE: Duration = Duration::from_millis(2);
+    let mut killed = false;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status).filter(|_| !killed));
+        }
+        let now = Instant::now();
+        if now >= deadline + MOMENT {
+            return Ok(None);
+        }
+        if now >= deadline && !killed {
+            let _ = child.kill();
+            killed = true;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -79,7 +106,9 @@ pub fn parse(text: &[u8]) -> Probed {
         return pairs;
     }
     let mut found = Probed::new();
-    for word in quoted(text) {
+    // One device, one line; a name with a line break in it is nobody's.
+    let line = text.split(|&b| b == b'\n').next().unwrap_or_default();
+    for word in quoted(line) {
         let Some((key, value)) = pair(&word) else { continue };
         let encoded = crate::name::mangle(&value).into_owned().into_bytes();
         match key.as_slice() {
@@ -149,6 +178,21 @@ mod tests {
         );
         assert_eq!(of("/dev/dm-0: UUID=\"1-2\" TYPE=\"LVM2_member\"\n")[1], ("ID_FS_USAGE".to_string(), "raid".to_string()));
         assert!(of("").is_empty() && of("/dev/dm-0: UUID=\"1-").is_empty());
+    }
+
+    #[test]
+    fn a_prober_that_closes_its_output_and_hangs_or_fails_is_no_answer() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("blkid");
+        use std::os::unix::fs::PermissionsExt;
+        for script in ["exec >&-; exec sleep 60", "echo ID_FS_TYPE=ext4; exit 4"] {
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let started = Instant::now();
+            let prober = Prober { program: program.clone(), timeout: Duration::from_millis(300) };
+            assert!(prober.probe(Path::new("/dev/null")).is_err(), "{script}");
+            assert!(started.elapsed() < Duration::from_secs(20), "{script}");
+        }
     }
 
     #[test]

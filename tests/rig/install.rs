@@ -49,7 +49,7 @@ fn build(layout: &str) -> Result<PathBuf, String> {
     let output = Command::new("make")
         .arg("-C")
         .arg(root())
-        .arg("install")
+        .args(["build", "install"])
         .arg(format!("DESTDIR={}", tree.display()))
         .args(["PREFIX=/usr", &format!("RULES_LAYOUT={layout}")])
         // Both would redirect the build away from where the Makefile looks for its result.

@@ -71,8 +71,10 @@ impl List {
 impl Reap {
     pub(super) fn run(self) -> Result<()> {
         let circumstances = circumstances(age(self.older_than)?)?;
+        let exported = std::cell::OnceCell::new();
         treat_all(self.yes, &circumstances, |entry| {
-            reap::reap(entry, &circumstances, || census::is_exported(Path::new(PROC), entry.row.key))
+            let is_exported = || exported.get_or_init(|| census::exported(Path::new(PROC))).contains(&entry.row.key);
+            reap::reap(entry, &circumstances, is_exported)
         })
     }
 }
@@ -97,16 +99,20 @@ fn treat_all(yes: bool, circumstances: &Circumstances, decide: impl Fn(&Entry) -
     for entry in &entries {
         let treatment = decide(entry);
         let done = match treatment {
-            Treatment::Keep(_) => Ok(()),
+            Treatment::Keep(_) => Ok(true),
             _ if !yes => {
                 pending += 1;
-                Ok(())
+                Ok(true)
             }
             treatment => treat(entry, treatment),
         };
         match done {
-            Ok(()) => super::super::print(&cookies::decision(entry, treatment, yes, circumstances))?,
-            failed => outcome = failed,
+            Ok(true) => super::super::print(&cookies::decision(entry, treatment, yes, circumstances))?,
+            Ok(false) => {
+                let kept = Treatment::Keep("it has changed meanwhile");
+                super::super::print(&cookies::decision(entry, kept, yes, circumstances))?;
+            }
+            Err(error) => outcome = Err(error),
         }
     }
     if entries.is_empty() {
@@ -117,12 +123,13 @@ fn treat_all(yes: bool, circumstances: &Circumstances, decide: impl Fn(&Entry) -
     outcome
 }
 
-fn treat(entry: &Entry, treatment: Treatment) -> Result<()> {
+/// Does it; `false` when the cookie has changed since it was judged, so that there was nothing to do.
+fn treat(entry: &Entry, treatment: Treatment) -> Result<bool> {
     let set = Set::from_id(entry.row.id);
     let failed = |operation| move |errno| Error::os(operation, entry.row.key.to_string(), errno);
     match treatment {
-        Treatment::Complete => reap::complete_missing(set).map(drop).map_err(failed("complete cookie")),
-        Treatment::Remove => set.remove().map_err(failed("remove cookie")),
-        Treatment::Keep(_) => Ok(()),
+        Treatment::Complete => reap::complete_missing(set).map(|completed| completed > 0).map_err(failed("complete cookie")),
+        Treatment::Remove => reap::remove_unchanged(set, entry).map_err(failed("remove cookie")),
+        Treatment::Keep(_) => Ok(false),
     }
 }

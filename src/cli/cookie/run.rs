@@ -60,16 +60,18 @@ impl Run {
 
         let mut command = Command::new(program);
         let mut child = command.args(arguments).env(ENVIRONMENT, &cookie).spawn().map_err(|error| Error::io("run", program, &error))?;
-        signals.child.store(i32::try_from(child.id()).unwrap_or(0), Ordering::SeqCst);
+        signals.started(&child);
         let status = child.wait().map_err(|error| Error::io("run", program, &error))?;
-        signals.child.store(0, Ordering::SeqCst);
+        signals.ended();
 
-        if let Some(signal) = signals.received() {
-            return transaction.cancel().map(|()| exit_code(128 + signal));
+        // A command that a signal has stopped has nothing to wait for; one that took it in its stride has.
+        if signals.received().is_some() && !status.success() {
+            return transaction.cancel().map(|()| own_status(status));
         }
         let waited = wait::wait(&semaphore, self.timeout, self.without_udevd);
+        let removed = semaphore.missing().is_err();
         transaction.cancel()?;
-        if let Some(signal) = signals.received() {
+        if let Some(signal) = signals.received().filter(|_| removed) {
             return Ok(exit_code(128 + signal));
         }
         // The command's own failure says more than what udev has not done for it.
@@ -79,37 +81,45 @@ impl Run {
                 log::error!("{error}");
                 Ok(own_status(status))
             }
-            Ok(()) => Ok(own_status(status)),
+            Ok(_) => Ok(own_status(status)),
         }
     }
 }
 
 impl Guard {
     pub(super) fn run(self) -> Result<()> {
-        let semaphore = Semaphore::open(self.cookie)?;
+        // Gone already: nothing to guard.
+        let Ok(semaphore) = Semaphore::open(self.cookie) else { return Ok(()) };
+        // Whoever waits for us to be on guard reads a line.
+        super::super::print("on guard\n")?;
         // Whatever comes is not for us; an error means that nobody is there any more.
-        let _ = std::io::copy(&mut std::io::stdin().take(u64::MAX), &mut std::io::sink());
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         semaphore.remove()
     }
 }
 
 /// A process of its own that outlives us by a moment: it sees our end of the pipe close, even when we are killed.
+/// On guard when this returns.
 fn spawn_guard(cookie: &str) -> Result<Child> {
     let own = std::env::current_exe().map_err(|error| Error::io("find", "own program", &error))?;
-    Command::new(&own)
-        .args(["cookie", "guard", cookie])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        // Out of the terminal's reach: ^C is for the command.
-        .process_group(0)
-        .spawn()
-        .map_err(|error| Error::io("run", own.as_os_str().as_encoded_bytes(), &error))
+    let failed = |error: std::io::Error| Error::io("run", own.as_os_str().as_encoded_bytes(), &error);
+    let mut command = Command::new(&own);
+    command.args(["cookie", "guard", cookie]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // Out of the terminal's reach: ^C is for the command.
+    let mut guard = command.process_group(0).spawn().map_err(failed)?;
+    let ready = guard.stdout.take().map(|mut output| output.read(&mut [0; 64]));
+    match ready {
+        Some(Ok(length)) if length > 0 => Ok(guard),
+        Some(Err(error)) => Err(failed(error)),
+        _ => Err(failed(std::io::ErrorKind::UnexpectedEof.into())),
+    }
 }
 
-/// The command's process, 0 while there is none, and the first signal that came for us.
+/// The command's process, 0 while there is none, and the last signal that came for us.
 struct Forwarding {
     child: &'static AtomicI32,
     signal: &'static AtomicI32,
+    semaphore: Semaphore,
 }
 
 impl Forwarding {
@@ -119,7 +129,23 @@ impl Forwarding {
             signal => Some(signal),
         }
     }
+
+    /// A signal that came before there was a command to pass it on to is passed on now.
+    fn started(&self, child: &Child) {
+        self.child.store(i32::try_from(child.id()).unwrap_or(0), Ordering::SeqCst);
+        if let Some(signal) = self.received() {
+            pass_on(signal, self.child, self.semaphore);
+        }
+    }
+
+    /// From here on a signal ends our wait.
+    fn ended(&self) {
+        self.child.store(ENDED, Ordering::SeqCst);
+    }
 }
+
+/// In place of the command's process: it has ended.
+const ENDED: i32 = -1;
 
 /// Passes signals on to the command while it runs; afterwards ends our wait by removing the cookie.
 fn forward_signals(semaphore: Semaphore) -> Result<Forwarding> {
@@ -129,14 +155,19 @@ fn forward_signals(semaphore: Semaphore) -> Result<Forwarding> {
     std::thread::spawn(move || {
         for number in signals.forever() {
             SIGNAL.store(number, Ordering::SeqCst);
-            match (CHILD.load(Ordering::SeqCst), Signal::try_from(number)) {
-                (0, _) | (_, Err(_)) => drop(semaphore.remove()),
-                // Gone meanwhile: then our wait for it is over as well.
-                (pid, Ok(signal)) => drop(kill(Pid::from_raw(pid), signal)),
-            }
+            pass_on(number, &CHILD, semaphore);
         }
     });
-    Ok(Forwarding { child: &CHILD, signal: &SIGNAL })
+    Ok(Forwarding { child: &CHILD, signal: &SIGNAL, semaphore })
+}
+
+fn pass_on(number: i32, child: &AtomicI32, semaphore: Semaphore) {
+    match (child.load(Ordering::SeqCst), Signal::try_from(number)) {
+        (ENDED, _) => drop(semaphore.remove()),
+        (pid, Ok(signal)) if pid > 0 => drop(kill(Pid::from_raw(pid), signal)),
+        // Not started yet: passed on then.
+        _ => {}
+    }
 }
 
 /// A command's status as a shell shows it: 128 and the signal's number when a signal ended it.

@@ -120,6 +120,12 @@ fn of_two_claimants_the_higher_priority_has_the_link_and_the_loser_gets_it_back(
     rig.set(device(2, "vg-lv", "LVM-c"));
     rig.change(2, 1 << 4);
     assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-2"), "among equals the latest wins");
+    rig.change(2, 0);
+    rig.set(device(3, "vg-lv", "LVM-d"));
+    rig.change(3, 0);
+    assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-3"));
+    rig.change(3, 1 << 4);
+    assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-2"), "who lowers its priority gives the link up");
 }
 
 #[test]
@@ -153,8 +159,10 @@ fn looking_around_adopts_live_devices_and_forgets_those_that_are_gone() {
     let mut without_table = device(1, "bare", "");
     without_table.details = without_table.details.map(|details| Details { live_table: false, ..details });
     let suspended = Device { suspended: true, ..device(2, "asleep", "") };
-    let failures =
-        rig.engine.look_around(&[seen(device(0, "vg-lv-real", "LVM-x"), "dm-0"), seen(without_table, "dm-1"), seen(suspended, "dm-2")]);
+    let failures = rig.engine.look_around(
+        &[devno(0), devno(1), devno(2)],
+        &[seen(device(0, "vg-lv-real", "LVM-x"), "dm-0"), seen(without_table, "dm-1"), seen(suspended, "dm-2")],
+    );
     assert_eq!(failures, []);
     assert_eq!(rig.target("mapper/vg-lv-real").as_deref(), Some("../dm-0"));
     assert_eq!(rig.target("disk/by-id/dm-name-vg-lv-real"), None, "a part of a volume stays private");
@@ -167,7 +175,7 @@ fn an_activation_whose_event_was_lost_is_seen_when_looking_around() {
     let mut rig = Rig::new();
     rig.set(device(0, "x", ""));
     rig.event("add", 0, "");
-    let failures = rig.engine.look_around(&[Seen { device: device(0, "x", ""), node: "dm-0".into(), diskseq: None }]);
+    let failures = rig.engine.look_around(&[devno(0)], &[Seen { device: device(0, "x", ""), node: "dm-0".into(), diskseq: None }]);
     assert_eq!(failures, []);
     assert_eq!(rig.target("disk/by-id/dm-name-x").as_deref(), Some("../../dm-0"), "the flags of the add hold no longer");
 }
@@ -180,8 +188,8 @@ fn a_record_of_an_earlier_run_is_taken_over() {
     let places = Places { dev: rig.directory.path().join("dev"), run_udev: rig.directory.path().join("run"), prober: None };
     let asked = Rc::clone(&rig.devices);
     let mut second = Engine::new(places, Box::new(move |devno| Ok(asked.borrow()[&devno].clone())));
-    second.remember(devno(0), "dm-0").unwrap();
-    second.look_around(&[Seen { device: device(0, "renamed", ""), node: "dm-0".into(), diskseq: None }]);
+    second.remember(devno(0), Some("dm-0".to_string())).unwrap();
+    second.look_around(&[devno(0)], &[Seen { device: device(0, "renamed", ""), node: "dm-0".into(), diskseq: None }]);
     assert_eq!(rig.target("mapper/x"), None);
     assert_eq!(rig.target("mapper/renamed").as_deref(), Some("../dm-0"));
     assert_eq!(rig.target("disk/by-id/dm-name-renamed"), None, "the tool's flags hold");
@@ -212,4 +220,54 @@ fn the_record_of_a_part_of_a_volume_says_that_it_is_private() {
     for key in ["DM_UDEV_DISABLE_DISK_RULES_FLAG", "DM_UDEV_DISABLE_OTHER_RULES_FLAG"] {
         assert_eq!(record.property(key), Some(&b"1"[..]), "{key}");
     }
+}
+
+#[test]
+fn a_device_that_went_while_nobody_looked_leaves_no_link() {
+    let mut rig = Rig::new();
+    rig.set(device(1, "x", ""));
+    rig.change(1, 0);
+    let places = Places { dev: rig.directory.path().join("dev"), run_udev: rig.directory.path().join("run"), prober: None };
+    let mut second = Engine::new(places, Box::new(|devno| Err(Error::not_found("query", devno.to_string()))));
+    second.remember(devno(1), None).unwrap();
+    assert_eq!(second.look_around(&[], &[]), []);
+    assert_eq!((rig.target("mapper/x"), rig.record(1)), (None, None));
+}
+
+#[test]
+fn a_device_that_could_not_be_looked_at_is_not_gone() {
+    let mut rig = Rig::new();
+    rig.set(device(1, "x", ""));
+    rig.change(1, 0);
+    assert_eq!(rig.engine.look_around(&[devno(1)], &[]), []);
+    assert_eq!(rig.target("mapper/x").as_deref(), Some("../dm-1"));
+}
+
+#[test]
+fn a_new_device_under_an_old_number_inherits_nothing() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "old", "OLD-1"));
+    rig.change(0, 1 << 2);
+    // Its remove event was lost.
+    rig.set(device(0, "new", "NEW-1"));
+    let failures = rig.engine.look_around(&[devno(0)], &[Seen { device: device(0, "new", "NEW-1"), node: "dm-0".into(), diskseq: None }]);
+    assert_eq!(failures, []);
+    assert_eq!(rig.target("mapper/old"), None);
+    assert_eq!(rig.target("disk/by-id/dm-name-new").as_deref(), Some("../../dm-0"), "the old device's flags are not its own");
+    rig.event("add", 0, "");
+    assert_eq!(rig.target("mapper/new"), None, "a genuine add has no table yet, whatever is recorded");
+}
+
+#[test]
+fn a_suspended_moment_and_a_subsystems_flag_do_not_stay() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "vg-lv", "LVM-x"));
+    rig.change(0, 1 << 8);
+    rig.set(Device { suspended: true, ..device(0, "vg-lv", "LVM-x") });
+    rig.event("change", 0, "SYNTH_UUID=0\0");
+    rig.set(device(0, "vg-lv", "LVM-x"));
+    rig.engine.look_around(&[devno(0)], &[Seen { device: device(0, "vg-lv", "LVM-x"), node: "dm-0".into(), diskseq: None }]);
+    let flags = rig.record(0).unwrap().flags();
+    assert!(!flags.contains(Flags::DISABLE_OTHER_RULES) && !flags.contains(Flags::LVM_NOSCAN));
+    assert_eq!(rig.record(0).unwrap().property("DM_COOKIE_DISABLE_OTHER_RULES_FLAG"), None);
 }

@@ -15,6 +15,8 @@ install_rules() {
 	broken) # Proves that the comparison can fail: the stock rules without one of their links.
 		sed -i '/disk\/by-uuid\//d' "$rules/60-persistent-storage-dm.rules" ;;
 	ours-* | listen-*)
+		mkdir -p /run/rig-stock # for measurements that compare both in one guest
+		cp "$rules"/{55-dm,56-lvm,60-persistent-storage-dm,95-dm-notify}.rules /run/rig-stock/
 		rm -f "$rules"/{55-dm,56-lvm,60-persistent-storage-dm,95-dm-notify}.rules
 		cp -a /rig/install/. / ;;
 	esac

@@ -66,6 +66,11 @@ job=$!
 wait_until 20 cookie_waited_for
 expect_line 'udevd is stopped: 1 notification missing' "$(dmhelper cookie list)"
 expect_line 'kept (udevd is stopped and may go on)' "$(dmhelper cookie reap --yes)"
+# Beside a tool that waits: one notification is missing to both, and the set is the tool's to remove.
+status=0
+message=$(dmhelper cookie wait --timeout 1s "$(dm_semaphores)" 2>&1) || status=$?
+assert_eq 5 "$status" 'a wait beside a tool'
+expect_line '1 notification is missing after 1s' "$message"
 pkill -CONT -x systemd-udevd
 wait_for_job "$job"
 assert_no_cookies
@@ -103,6 +108,8 @@ dmhelper cookie release --timeout infinity "$cookie" || status=$?
 assert_eq 6 "$status" 'a wait that cannot end is refused'
 dmhelper cookie release --cancel --timeout 0 --without-udevd "$cookie" || status=$?
 assert_eq 5 "$status" 'cancelled when the time was over'
+expect_line 'kept (udevd may just be starting again)' "$(dmhelper cookie reap --yes)"
+wait_until 60 reapable
 dmhelper cookie reap --yes
 wait_for_job "$job"
 assert_no_cookies
@@ -120,6 +127,16 @@ wait_until 20 cookie_waited_for
 ipcrm -S "$cookie"
 wait_for_job "$job"
 expect_line 'somebody removed it' "$(cat /run/removed)"
+
+say 'completed once too often: nothing that can come would end a wait well'
+cookie=$(dmhelper cookie create)
+dmhelper cookie complete "$cookie"
+expect_line 'all its events were completed before' "$(dmhelper cookie complete "$cookie" 2>&1)"
+status=0
+message=$(dmhelper cookie wait --timeout infinity "$cookie" 2>&1) || status=$?
+assert_eq 1 "$status" 'status of a wait without a first 1'
+expect_line 'completed once too often' "$message"
+ipcrm -S "$cookie"
 
 say 'a storm of interruptions'
 cookie=$(dmhelper cookie create)

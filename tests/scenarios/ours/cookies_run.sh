@@ -1,6 +1,7 @@
 # `cookie run`: what it returns, what is left behind when it or its command dies, and what one wait for many saves.
+# timeout: 240
 disk 64M
-count=25
+count=15
 
 status_of() {
 	local status=0

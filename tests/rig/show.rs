@@ -1,4 +1,4 @@
-//! `make demo`: one scenario whose own lines are shown as they come.
+//! `make demo` and `make bench`: one scenario whose own lines are shown as they come.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -12,21 +12,21 @@ use super::install;
 use super::scenario::{Scenario, root};
 
 /// What the scenario's lines for people begin with.
-const MARK: &str = "demo|";
+const MARK: &str = "show|";
 
-/// Runs `tests/demo.sh` under our rules and shows its lines. Its assertions count as in any scenario.
-pub(crate) fn run() -> ExitCode {
-    match show() {
+/// Runs `tests/NAME.sh` under our rules and shows its lines. Its assertions count as in any scenario.
+pub(crate) fn run(name: &str) -> ExitCode {
+    match show(name) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("demo: {error}");
+            eprintln!("{name}: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn show() -> Result<(), String> {
-    let scenario = Scenario::read("rig", &root().join("tests/demo.sh"))?;
+fn show(name: &str) -> Result<(), String> {
+    let scenario = Scenario::read("rig", &root().join(format!("tests/{name}.sh")))?;
     if let Some(reason) = scenario.missing() {
         return Err(format!("cannot run: {reason}; `make setup` installs what is missing"));
     }
@@ -47,7 +47,7 @@ fn show() -> Result<(), String> {
         let ended = guest.join().map_err(|_| "the guest's thread panicked".to_owned())?;
         let run = ended?;
         if run.assertions == 0 {
-            return Err("the demonstration asserted nothing".to_owned());
+            return Err("the scenario asserted nothing".to_owned());
         }
         println!("\nThe guest is switched off; {} checks held. Its log: {}", run.assertions, run.log_path.display());
         Ok(())

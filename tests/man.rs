@@ -225,6 +225,26 @@ fn every_json_key_is_in_the_page_and_no_other() {
     assert_same(&items("JSON", "Va "), &real);
 }
 
+/// The example of the page, and the same as a file that a test boots: what the page has, the file has in this order.
+#[test]
+fn the_example_of_an_initramfs_is_the_one_that_is_booted() {
+    let page = section_of(LISTEN_PAGE, "EXAMPLES").replace("\\\\\n", " ");
+    let (_, example) = page.split_once(".Bd -literal -offset indent\n").unwrap();
+    let (example, _) = example.split_once("\n.Ed").unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/busybox-initramfs/init");
+    let file = std::fs::read_to_string(file).unwrap().replace("\\\n", " ");
+    let mut lines = file.lines();
+    assert!(example.lines().count() > 8, "{example}");
+    for line in example.lines() {
+        // The file's line may have more words: a mode, a way out.
+        let has_all = |found: &str| {
+            let mut found = found.split_whitespace();
+            line.split_whitespace().all(|word| found.any(|other| other == word))
+        };
+        assert!(lines.any(has_all), "not in examples/busybox-initramfs/init, or not there: {line}");
+    }
+}
+
 #[test]
 fn every_json_key_of_a_cookie_is_in_its_page_and_no_other() {
     let process = Process { pid: 812, name: "lvcreate".into() };

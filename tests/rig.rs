@@ -4,6 +4,7 @@
 
 mod rig {
     pub(crate) mod allowed;
+    pub(crate) mod boot;
     pub(crate) mod guest;
     pub(crate) mod install;
     pub(crate) mod judge;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(2);
     let everything = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.list && !arguments.ignored;
 
-    let (parity, ours, allowed) = match load() {
+    let Loaded { parity, ours, allowed, allowed_listen, boot } = match load() {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("rig: {error}");
@@ -43,13 +44,21 @@ fn main() -> ExitCode {
         }
     };
     let complete = everything && judge::candidate() == Rules::Ours && parity.iter().all(|scenario| scenario.missing().is_none());
+    let listen: Vec<Scenario> = parity.iter().filter_map(Scenario::for_listen).collect();
+    let complete = complete && listen.iter().all(|scenario| scenario.missing().is_none());
     let mut trials = rig::self_test::trials(&parity);
+    trials.push(trial(boot, rig::boot::busybox_initramfs));
     for scenario in parity {
         let allowed = Arc::clone(&allowed);
         trials.push(trial(scenario, move |scenario| judge::parity(scenario, &allowed)));
     }
     for scenario in ours {
         trials.push(trial(scenario, judge::ours));
+    }
+    // Last: by then the boots with udevd, which these are compared with, have been made.
+    for scenario in listen {
+        let allowed = Arc::clone(&allowed_listen);
+        trials.push(trial(scenario, move |scenario| judge::listen(scenario, &allowed)));
     }
 
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -61,20 +70,37 @@ fn main() -> ExitCode {
     }
     // An entry that allows nothing any more hides the next real difference.
     if complete {
-        let unused = allowed.unused();
-        if !unused.is_empty() {
-            eprintln!("rig: tests/parity/allowed.txt has entries that matched nothing:\n{}", unused.join("\n"));
-            return ExitCode::FAILURE;
+        for (file, allowed) in [(ALLOWED, allowed), (ALLOWED_LISTEN, allowed_listen)] {
+            let unused = allowed.unused();
+            if !unused.is_empty() {
+                eprintln!("rig: tests/parity/{file} has entries that matched nothing:\n{}", unused.join("\n"));
+                return ExitCode::FAILURE;
+            }
         }
     }
     conclusion.exit_code()
 }
 
-type Loaded = (Vec<Scenario>, Vec<Scenario>, Arc<Allowed>);
+const ALLOWED: &str = "allowed.txt";
+const ALLOWED_LISTEN: &str = "allowed-listen.txt";
+
+struct Loaded {
+    parity: Vec<Scenario>,
+    ours: Vec<Scenario>,
+    allowed: Arc<Allowed>,
+    allowed_listen: Arc<Allowed>,
+    boot: Scenario,
+}
 
 fn load() -> Result<Loaded, String> {
     rig::install::sweep()?;
-    Ok((scenario::discover("parity")?, scenario::discover("ours")?, Arc::new(Allowed::load()?)))
+    Ok(Loaded {
+        parity: scenario::discover("parity")?,
+        ours: scenario::discover("ours")?,
+        allowed: Arc::new(Allowed::load(ALLOWED)?),
+        allowed_listen: Arc::new(Allowed::load(ALLOWED_LISTEN)?),
+        boot: rig::boot::disk()?,
+    })
 }
 
 /// One scenario as one test; one that lacks a package is shown as ignored with the reason, never as passed.

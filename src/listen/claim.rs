@@ -1,13 +1,17 @@
 //! Being taken for udevd: libdevmapper synchronises with udev exactly when `/run/udev/control` exists.
 
+use std::collections::VecDeque;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io::{ErrorKind, Read};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, accept4, bind, listen, socket};
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 
 use crate::error::{Error, Result};
 use crate::udevd::Udevd;
@@ -16,11 +20,16 @@ use crate::udevd::Udevd;
 /// [`Udevd::find`] and the next claim see.
 #[derive(Debug)]
 pub struct Claim {
-    socket: OwnedFd,
+    listener: UnixListener,
     path: PathBuf,
     /// Device and inode of what was bound: whoever takes the path over later has another one there.
     bound: Option<(u64, u64)>,
+    /// Who was answered and may still have something to say.
+    answered: VecDeque<UnixStream>,
 }
+
+/// More of them than this are not waited for.
+const ANSWERED_MAX: usize = 64;
 
 impl Claim {
     /// Claims `RUN/control`; refuses where a udevd, or another claim, is alive.
@@ -36,7 +45,9 @@ impl Claim {
             socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None).map_err(failed)?;
         bind(socket.as_raw_fd(), &UnixAddr::new(&path).map_err(failed)?).map_err(failed)?;
         listen(&socket, Backlog::new(16).map_err(failed)?).map_err(failed)?;
-        Ok(Self { socket, bound: identity(&path), path: path.clone() })
+        // The standard library's type for a stream: what it does with a socket is the same for both.
+        let listener = UnixListener::from(socket);
+        Ok(Self { listener, bound: identity(&path), path: path.clone(), answered: VecDeque::with_capacity(ANSWERED_MAX) })
     }
 
     /// Whether the path still leads to us. A udevd that starts takes it.
@@ -44,18 +55,44 @@ impl Claim {
         self.bound.is_some() && identity(&self.path) == self.bound
     }
 
-    /// Answers whoever connects by hanging up: `udevadm settle` and `udevadm control --ping` take that for the answer
-    /// that all is done, and it is, because events are handled before this is called.
-    pub fn answer(&self) {
-        while let Ok(connection) = accept4(self.socket.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
-            let _ = nix::unistd::close(connection);
+    /// Whoever has connected by now: to be taken before the events that are queued are handled, and answered after.
+    pub fn callers(&mut self) -> Vec<UnixStream> {
+        self.answered.retain_mut(|caller| !has_hung_up(caller));
+        std::iter::from_fn(|| self.listener.accept().ok()).map(|(caller, _)| caller).collect()
+    }
+
+    /// `udevadm settle` and `udevadm control` ask several things and wait for the end of the connection, which tells them
+    /// that all is done. They get that end, but the connection stays until they close it: a question sent into a closed
+    /// one would kill them with SIGPIPE.
+    pub fn answer(&mut self, callers: Vec<UnixStream>) {
+        for caller in callers {
+            if caller.set_nonblocking(true).and_then(|()| caller.shutdown(Shutdown::Write)).is_err() {
+                continue; // It has gone already.
+            }
+            if self.answered.len() == ANSWERED_MAX {
+                self.answered.pop_front();
+            }
+            self.answered.push_back(caller);
+        }
+    }
+}
+
+/// Reads away what a caller has sent.
+fn has_hung_up(caller: &mut UnixStream) -> bool {
+    let mut buffer = [0; 512];
+    loop {
+        match caller.read(&mut buffer) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Ok(0) | Err(_) => return true,
         }
     }
 }
 
 impl AsFd for Claim {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.listener.as_fd()
     }
 }
 
@@ -74,18 +111,52 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::connect;
+    use std::io::Write;
 
     #[test]
     fn a_claim_is_seen_refuses_a_second_one_and_is_given_up() {
         let run = tempfile::tempdir().unwrap();
         let proc = Path::new("/proc");
-        let claim = Claim::new(run.path(), proc).unwrap();
+        let mut claim = Claim::new(run.path(), proc).unwrap();
         assert_eq!(Udevd::find(run.path(), proc).unwrap(), Udevd::Running);
         assert!(Claim::new(run.path(), proc).unwrap_err().to_string().contains("a udevd is running"));
-        claim.answer();
+        let callers = claim.callers();
+        claim.answer(callers);
         drop(claim);
         assert_eq!(Udevd::find(run.path(), proc).unwrap(), Udevd::Absent);
         assert!(!run.path().join("control").exists());
+    }
+
+    #[test]
+    fn a_caller_may_go_on_talking_after_the_answer() {
+        let run = tempfile::tempdir().unwrap();
+        let mut claim = Claim::new(run.path(), Path::new("/proc")).unwrap();
+        let call = || {
+            let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+            connect(socket.as_raw_fd(), &UnixAddr::new(&run.path().join("control")).unwrap()).unwrap();
+            UnixStream::from(socket)
+        };
+        let mut caller = call();
+        let callers = claim.callers();
+        assert_eq!(callers.len(), 1);
+        claim.answer(callers);
+        for _ in 0..3 {
+            caller.write_all(b"a question").unwrap();
+        }
+        assert_eq!(caller.read(&mut [0; 8]).unwrap(), 0, "no end of the connection");
+        assert!(claim.callers().is_empty());
+        assert_eq!(claim.answered.len(), 1);
+        drop(caller);
+        claim.callers();
+        assert_eq!(claim.answered.len(), 0, "who has hung up is forgotten");
+        let mut many = Vec::new();
+        for _ in 0..ANSWERED_MAX + 6 {
+            many.push(call());
+            let callers = claim.callers();
+            claim.answer(callers);
+        }
+        assert_eq!(claim.answered.len(), ANSWERED_MAX);
     }
 
     #[test]

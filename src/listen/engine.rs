@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::cookie::Flags;
-use crate::decision::{self, Action, Decision, Event};
+use crate::decision::{self, Action, DISABLE_OTHER_RULES, Decision, Event};
 use crate::devno::Devno;
 use crate::dm::Device;
 use crate::emit::event;
@@ -241,11 +241,21 @@ fn is_of(record: &Record, device: &Device, diskseq: Option<u64>) -> bool {
 fn properties(decision: &Decision, device: Option<&Device>, probed: &Probed) -> Vec<(Vec<u8>, Vec<u8>)> {
     let imported = event::properties(decision, device);
     // A leading dot means "never stored".
-    let stored = imported.pairs().filter(|(key, _)| !key.starts_with('.') && *key != "DM_ACTIVATION");
+    let stored = imported.pairs().filter(|(key, _)| !key.starts_with('.'));
     let mut properties: Vec<_> = stored.map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
     if let Some(device) = device {
         let suspended = if device.suspended { "1" } else { "0" };
         let constant = [("DM_SUSPENDED", suspended), ("DM_UDEV_RULES", "1"), ("DM_UDEV_RULES_VSN", "3")];
+        if plan::is_hidden(decision, device) {
+            for key in ["DM_UDEV_DISABLE_DISK_RULES_FLAG", DISABLE_OTHER_RULES].map(str::as_bytes) {
+                if !properties.iter().any(|(known, _)| known == key) {
+                    properties.push((key.to_vec(), b"1".to_vec()));
+                }
+            }
+        }
+        if decision.noscan(device) {
+            properties.push((b"DM_NOSCAN".to_vec(), b"1".to_vec())); // As rules of the older interface know it.
+        }
         properties.extend(constant.map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())));
     }
     properties.extend(probed.iter().cloned());

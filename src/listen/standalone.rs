@@ -61,6 +61,7 @@ impl Standalone<'_> {
     pub fn run(mut self) -> Result<Counts> {
         let mut counts = Counts::default();
         let mut buffer = vec![0; DATAGRAM_MAX];
+        let mut callers = Vec::new();
         loop {
             let mut fds = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)];
             fds.extend(self.claim.as_ref().map(|claim| PollFd::new(claim.as_fd(), PollFlags::POLLIN)));
@@ -69,13 +70,19 @@ impl Standalone<'_> {
                 Err(errno) => return Err(Error::os("wait for", "uevents", errno)),
             }
             let stopping = fds.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
-            self.drain(&mut buffer, &mut counts)?;
-            if let Some(claim) = &self.claim {
+            // In this order: an event that came before a call is handled before the call is answered.
+            if let Some(claim) = &mut self.claim {
+                callers.extend(claim.callers());
+            }
+            let all = self.drain(&mut buffer, &mut counts)?;
+            if let Some(claim) = &mut self.claim {
                 if !claim.is_ours() {
                     log::info!("listen: a udevd has taken over");
                     return Ok(counts);
                 }
-                claim.answer();
+                if all {
+                    claim.answer(std::mem::take(&mut callers));
+                }
             }
             if stopping {
                 let _ = self.stop.read(&mut [0; 1]);
@@ -103,21 +110,21 @@ impl Standalone<'_> {
     }
 
     /// Handles all queued events. A loss is repaired after them: the kernel tells it before it hands out the events
-    /// that it kept, which are older.
-    fn drain(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
+    /// that it kept, which are older. Tells whether these were all.
+    fn drain(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<bool> {
         let mut lost = false;
         let before = counts.events;
         loop {
             // A storm must not keep us from hearing that we are to stop.
             if !lost && counts.events - before >= AT_ONCE {
-                return Ok(());
+                return Ok(false);
             }
             match self.socket.receive(buffer)? {
                 Received::Empty if lost => {
                     self.recover();
                     lost = false; // What happened meanwhile is queued again.
                 }
-                Received::Empty => return Ok(()),
+                Received::Empty => return Ok(true),
                 Received::Dropped => counts.dropped += 1,
                 Received::Overrun => {
                     counts.overruns += 1;

@@ -23,7 +23,14 @@ const PRIORITY_MULTIPATH: i32 = 50;
 
 /// Whether the rules would look at the content of the device and link it in /dev/disk.
 pub fn wants_disk_links(decision: &Decision, device: &Device) -> bool {
-    !decision.disabled && !decision.flags.contains(Flags::DISABLE_DISK_RULES) && !is_private(device)
+    !decision.disabled && !decision.flags.contains(Flags::DISABLE_DISK_RULES) && !is_hidden(decision, device)
+}
+
+/// Whether the rules keep the device private of their own accord. It is the rules for LVM that know the parts of a
+/// volume: not where its tool has turned them off.
+pub fn is_hidden(decision: &Decision, device: &Device) -> bool {
+    let lvm = device.uuid.as_ref().is_some_and(|uuid| uuid.is_lvm());
+    is_private(device) && !(lvm && decision.flags.contains(Flags::DISABLE_SUBSYSTEM_RULES))
 }
 
 /// Whether the device may be read now.
@@ -98,7 +105,8 @@ fn by_content(probed: &Probed) -> Vec<String> {
 fn priority(decision: &Decision, device: &Device) -> i32 {
     let owner = device.uuid.as_ref().map(|uuid| uuid.owner());
     match owner {
-        _ if decision.flags.contains(Flags::LOW_PRIORITY) => PRIORITY_LOW,
+        // The rules say so beside the links that several devices may claim.
+        _ if decision.flags.contains(Flags::LOW_PRIORITY) && wants_disk_links(decision, device) => PRIORITY_LOW,
         Some(Owner::Multipath { .. } | Owner::Partition { .. }) => PRIORITY_MULTIPATH,
         _ => 0,
     }
@@ -166,6 +174,7 @@ mod tests {
         assert!(!links(1 << 1, "vg-lv", "LVM-x").iter().any(|link| link.starts_with("vg/")));
         assert_eq!(links(1 << 2, "vg-lv", "LVM-x"), ["mapper/vg-lv", "vg/lv"]);
         assert_eq!(plan(&change(1 << 4), &device("x", "", false), None, &Probed::new()).priority, -100);
+        assert_eq!(plan(&change(1 << 4), &device("vg-x-cow", "LVM-x", false), None, &Probed::new()).priority, 0);
         assert_eq!(plan(&change(0), &device("x", "mpath-3", false), None, &Probed::new()).priority, 50);
     }
 
@@ -173,6 +182,7 @@ mod tests {
     fn private_devices_have_a_name_only() {
         assert_eq!(links(0, "vg-lv-real", "LVM-x"), ["mapper/vg-lv-real"]);
         assert_eq!(links(0, "vg-pvmove0", "LVM-x"), ["mapper/vg-pvmove0"]);
+        assert!(links(1 << 1, "vg-lv-real", "LVM-x").contains(&"disk/by-id/dm-name-vg-lv-real".to_string()));
         assert_eq!(links(0, "temporary-1", "CRYPT-TEMP-temporary-1"), ["mapper/temporary-1"]);
     }
 

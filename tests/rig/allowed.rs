@@ -1,4 +1,5 @@
-//! The differences that are meant, read from `tests/parity/allowed.txt`; each has its reason there.
+//! The differences that are meant, read from `tests/parity/allowed.txt` and `allowed-listen.txt`; each has its reason
+//! there.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,8 +29,8 @@ struct Entry {
 pub(crate) struct Allowed(Vec<Entry>);
 
 impl Allowed {
-    pub(crate) fn load() -> Result<Self, String> {
-        let path = root().join("tests/parity/allowed.txt");
+    pub(crate) fn load(file: &str) -> Result<Self, String> {
+        let path = root().join("tests/parity").join(file);
         let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
@@ -83,7 +84,8 @@ impl Entry {
 }
 
 fn entry(stanza: &[(&str, &str)], line: usize) -> Result<Entry, String> {
-    let known = ["kind", "name", "stock", "ours", "device", "scenario", "step", "reason"];
+    // The sides by either pair of names: the stock rules and ours, or udevd with our rules and `dmhelper listen`.
+    let known = ["kind", "name", "stock", "ours", "udevd", "listen", "device", "scenario", "step", "reason"];
     if let Some((key, _)) = stanza.iter().find(|(key, _)| !known.contains(key)) {
         return Err(format!("unknown key `{key}`"));
     }
@@ -95,8 +97,8 @@ fn entry(stanza: &[(&str, &str)], line: usize) -> Result<Entry, String> {
     Ok(Entry {
         kind: need("kind")?,
         name: find("name").unwrap_or_default(),
-        stock: need("stock")?,
-        ours: need("ours")?,
+        stock: need("stock").or_else(|_| need("udevd"))?,
+        ours: need("ours").or_else(|_| need("listen"))?,
         device: find("device").unwrap_or_else(|| "*".to_owned()),
         scenario: find("scenario").unwrap_or_else(|| "*".to_owned()),
         step: find("step").unwrap_or_else(|| "*".to_owned()),

@@ -1,9 +1,11 @@
 //! Boots one guest for one scenario and collects what it left. The guest cannot outlive its deadline, nor this process.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,8 @@ pub(crate) enum Rules {
     Ours,
     /// The distribution's without the by-uuid links: what a comparison must notice.
     Broken,
+    /// No rules and no udevd: `dmhelper listen` in its place.
+    Listen,
 }
 
 /// What a guest left behind after a scenario ran to its end.
@@ -32,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) measures: Vec<(String, u64)>,
     /// Tools complaining that udev did not do its part.
     pub(crate) complaints: Vec<String>,
+    /// What `dmhelper listen` said, where it ran.
+    pub(crate) listener: String,
     pub(crate) log_path: PathBuf,
 }
 
@@ -40,13 +46,32 @@ const GRACE: Duration = Duration::from_secs(20);
 const BOOT: Duration = Duration::from_secs(40);
 const TAIL_LINES: usize = 40;
 
+type Kept = Arc<OnceLock<Result<Arc<Run>, String>>>;
+/// Runs under our rules, by scenario: compared with the stock rules and with `dmhelper listen`.
+static RUNS: Mutex<BTreeMap<PathBuf, Kept>> = Mutex::new(BTreeMap::new());
+
+/// The scenario under our rules: booted by whoever asks first, the same run for all who ask.
+pub(crate) fn ours_once(scenario: &Scenario) -> Result<Arc<Run>, String> {
+    let kept = {
+        let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(runs.entry(scenario.path.clone()).or_default())
+    };
+    kept.get_or_init(|| run(scenario, Rules::Ours).map(Arc::new)).clone()
+}
+
 /// Boots, runs, collects. An error is the whole report: the scenario, the step it died in, the log's tail and path.
 pub(crate) fn run(scenario: &Scenario, rules: Rules) -> Result<Run, String> {
     let log_path = log_path(scenario, rules)?;
 
     // Lives until the end of this function, whichever way it ends.
     let shared = prepare(scenario, rules)?;
-    let ended = boot(shared.path(), &log_path, BOOT + scenario.deadline() + GRACE);
+    let here = shared.path().display();
+    let arguments = ["mem=640M", "rootfstype=hostfs", "rootflags=/", "ro"].map(str::to_owned).into_iter().chain([
+        format!("init={here}/init.sh"),
+        format!("rig={here}"),
+        format!("uml_dir={here}"),
+    ]);
+    let ended = boot(&arguments.collect::<Vec<_>>(), &log_path, BOOT + scenario.deadline() + GRACE);
     let log = String::from_utf8_lossy(&fs::read(&log_path).unwrap_or_default()).into_owned();
     let collected = ended.and_then(|()| collect(shared.path(), &log, &log_path));
     // The records stay beside the log, for whoever has to find out why.
@@ -58,9 +83,12 @@ pub(crate) fn run(scenario: &Scenario, rules: Rules) -> Result<Run, String> {
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default().join("\n  | ");
         format!(
-            "{} under the {} rules: {error}\nlast step: {step}\nguest log ({}), its end:\n  | {tail}",
+            "{} under {}: {error}\nlast step: {step}\nguest log ({}), its end:\n  | {tail}",
             scenario.test_name(),
-            rules_label(scenario, rules),
+            match rules {
+                Rules::Listen => "`dmhelper listen`".to_owned(),
+                _ => format!("the {} rules", rules_label(scenario, rules)),
+            },
             log_path.display()
         )
     })
@@ -78,6 +106,7 @@ fn rules_label(scenario: &Scenario, rules: Rules) -> String {
     match rules {
         Rules::Stock => "stock".to_owned(),
         Rules::Broken => "broken".to_owned(),
+        Rules::Listen => format!("listen-{}", scenario.layout()),
         Rules::Ours => format!("ours-{}", scenario.layout()),
     }
 }
@@ -94,7 +123,7 @@ fn prepare(scenario: &Scenario, rules: Rules) -> Result<TempDir, String> {
     make_executable(&here.join("init.sh")).map_err(io)?;
     fs::copy(&scenario.path, here.join("scenario.sh")).map_err(io)?;
     fs::create_dir_all(here.join("out/steps")).map_err(io)?;
-    if rules == Rules::Ours {
+    if matches!(rules, Rules::Ours | Rules::Listen) {
         copy_tree(&install::tree(scenario.layout())?, &here.join("install"))?;
     }
     if let Some(neighbours) = scenario.neighbours() {
@@ -132,16 +161,15 @@ impl Drop for Guest {
     }
 }
 
-fn boot(shared: &Path, log_path: &Path, deadline: Duration) -> Result<(), String> {
+/// Boots with these arguments of the kernel, the console to the log, until the guest switches itself off.
+pub(crate) fn boot(arguments: &[String], log_path: &Path, deadline: Duration) -> Result<(), String> {
     let log = File::create(log_path).map_err(|error| format!("{}: {error}", log_path.display()))?;
     let errors = log.try_clone().map_err(|error| format!("{}: {error}", log_path.display()))?;
     // Two guards for the case that this process is killed: the guest dies with it, and by itself at its deadline.
     let child = Command::new("setpriv")
         .args(["--pdeathsig", "TERM", "timeout", "--signal=KILL", &(deadline.as_secs() + 5).to_string()])
-        .args(["linux.uml", "mem=640M", "rootfstype=hostfs", "rootflags=/", "ro"])
-        .arg(format!("init={}", shared.join("init.sh").display()))
-        .arg(format!("rig={}", shared.display()))
-        .arg(format!("uml_dir={}", shared.display()))
+        .arg("linux.uml")
+        .args(arguments)
         .args(["con0=fd:0,fd:1", "con=null", "quiet"])
         .stdin(Stdio::null())
         .stdout(log)
@@ -188,6 +216,7 @@ fn collect(shared: &Path, log: &str, log_path: &Path) -> Result<Run, String> {
         steps: snapshots,
         assertions: *assertions,
         measures: measures(&out.join("measures"))?,
+        listener: fs::read_to_string(out.join("listen.log")).unwrap_or_default(),
         complaints: log.lines().filter(complaint).map(str::to_owned).collect(),
         log_path: log_path.to_owned(),
     })

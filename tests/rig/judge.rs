@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::allowed::Allowed;
 use super::guest::{self, Rules, Run};
 use super::install;
-use super::parity;
+use super::parity::{self, Difference};
 use super::scenario::Scenario;
 
 /// By kind, under the stock rules and under ours.
@@ -34,7 +34,10 @@ fn alone(scenario: &Scenario, rules: Rules) -> Result<(), String> {
 /// Under the stock rules, then under ours; then the two are compared.
 pub(crate) fn parity(scenario: &Scenario, allowed: &Allowed) -> Result<(), String> {
     let stock = guest::run(scenario, Rules::Stock)?;
-    let ours = guest::run(scenario, candidate())?;
+    let ours = match candidate() {
+        Rules::Ours => guest::ours_once(scenario)?,
+        other => Arc::new(guest::run(scenario, other)?),
+    };
     if stock.steps.len() < 2 {
         return Err(format!("{} took no step", scenario.test_name()));
     }
@@ -42,13 +45,52 @@ pub(crate) fn parity(scenario: &Scenario, allowed: &Allowed) -> Result<(), Strin
     if ours.complaints.len() > stock.complaints.len() {
         return Err(format!("tools complain under our rules:\n  {}", ours.complaints.join("\n  ")));
     }
-    let mut differences = parity::differences(&stock.steps, &ours.steps).map_err(|error| format!("{}: {error}", scenario.test_name()))?;
+    let differences = parity::differences(&stock.steps, &ours.steps);
+    none_but_allowed(scenario, differences, allowed, ["stock", "ours"], &stock)
+}
+
+/// Under our rules with udevd, then with `dmhelper listen` and no udevd at all: what there is without udevd must be the
+/// same after every step.
+pub(crate) fn listen(scenario: &Scenario, allowed: &Allowed) -> Result<(), String> {
+    let udevd = guest::ours_once(scenario)?;
+    let listen = guest::run(scenario, Rules::Listen)?;
+    expect_clean_listener(&listen.listener).map_err(|error| format!("{}: {error}\n{}", scenario.test_name(), listen.listener))?;
+    if !listen.complaints.is_empty() {
+        return Err(format!("tools complain without udevd:\n  {}", listen.complaints.join("\n  ")));
+    }
+    let differences = parity::differences_without_udevd(&udevd.steps, &listen.steps);
+    none_but_allowed(scenario, differences, allowed, ["udevd", "listen"], &listen)
+}
+
+/// Its last words count what it did. Anything else it says is a complaint.
+pub(crate) fn expect_clean_listener(said: &str) -> Result<(), String> {
+    let lines: Vec<&str> = said.lines().collect();
+    let [last] = lines.as_slice() else { return Err(format!("`dmhelper listen` said {} lines, not one", lines.len())) };
+    let count = |what: &str| {
+        let (before, _) = last.split_once(what)?;
+        before.rsplit(' ').next()?.parse::<u64>().ok()
+    };
+    match (count(" cookies completed"), count(" datagrams dropped"), count(" times overrun")) {
+        (Some(1..), Some(0), Some(0)) => Ok(()),
+        (Some(0), ..) => Err("`dmhelper listen` completed no cookie: nobody synchronised with it".to_owned()),
+        _ => Err("`dmhelper listen` lost something, or does not say what it did".to_owned()),
+    }
+}
+
+fn none_but_allowed(
+    scenario: &Scenario,
+    differences: Result<Vec<Difference>, String>,
+    allowed: &Allowed,
+    sides: [&str; 2],
+    run: &Run,
+) -> Result<(), String> {
+    let mut differences = differences.map_err(|error| format!("{}: {error}", scenario.test_name()))?;
     differences.retain(|difference| !allowed.covers(&scenario.name, difference));
     if differences.is_empty() {
         return Ok(());
     }
-    let report = parity::report(&differences);
-    let path = stock.log_path.with_extension("diff");
+    let report = parity::report(&differences, sides);
+    let path = run.log_path.with_extension("diff");
     fs::write(&path, &report).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines: Vec<&str> = report.lines().take(60).collect();
     Err(format!(

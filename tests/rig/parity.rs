@@ -14,9 +14,38 @@ pub(crate) struct Difference {
     pub(crate) ours: Option<String>,
 }
 
+/// Links that udevd makes by itself: without udevd there is nobody to make them. A scenario whose devices get links by
+/// the rules of another package adds those here.
+const LINKS_OF_OTHERS: &[&str] = &["/dev/block/"];
+
 /// Every fact that one run has and the other has not, or has with another value.
 pub(crate) fn differences(stock: &[Snapshot], ours: &[Snapshot]) -> Result<Vec<Difference>, String> {
     expect_substance(stock)?;
+    compare_all(stock, ours)
+}
+
+/// The same for a run with udevd and one without, by what exists without udevd: the devices and their state, links,
+/// nodes that tools made for want of links, cookies; and of the records what comes of our rules.
+pub(crate) fn differences_without_udevd(udevd: &[Snapshot], listen: &[Snapshot]) -> Result<Vec<Difference>, String> {
+    expect_substance(udevd)?;
+    expect_substance(listen)?; // Its records are in udev's format.
+    let keep = |steps: &[Snapshot], others: &[&str]| -> Vec<Snapshot> {
+        let mut steps = steps.to_vec();
+        for facts in steps.iter_mut().flat_map(|step| step.devices.values_mut()) {
+            facts.retain(|(kind, name), _| match *kind {
+                "state" | "node" | "link priority" => true,
+                "symlink" => !others.iter().any(|prefix| name.starts_with(prefix)),
+                "link" => !others.iter().any(|prefix| format!("/dev/{name}").starts_with(prefix)),
+                "property" => ["DM_", "ID_FS_"].iter().any(|prefix| name.starts_with(prefix)),
+                _ => false,
+            });
+        }
+        steps
+    };
+    compare_all(&keep(udevd, LINKS_OF_OTHERS), &keep(listen, &[]))
+}
+
+fn compare_all(stock: &[Snapshot], ours: &[Snapshot]) -> Result<Vec<Difference>, String> {
     let titles = |run: &[Snapshot]| run.iter().map(|snapshot| snapshot.step.clone()).collect::<Vec<_>>();
     if titles(stock) != titles(ours) {
         return Err(format!("the runs took different steps:\n  {:?}\n  {:?}", titles(stock), titles(ours)));
@@ -64,7 +93,7 @@ fn compare(step: &str, stock: &Snapshot, ours: &Snapshot, found: &mut Vec<Differ
 }
 
 /// For people: by device, each fact with both values and the first step that showed it.
-pub(crate) fn report(differences: &[Difference]) -> String {
+pub(crate) fn report(differences: &[Difference], [left, right]: [&str; 2]) -> String {
     type Key<'a> = (&'a str, &'a Fact, &'a Option<String>, &'a Option<String>);
     let mut grouped: BTreeMap<Key<'_>, Vec<&str>> = BTreeMap::new();
     for one in differences {
@@ -81,7 +110,7 @@ pub(crate) fn report(differences: &[Difference]) -> String {
         let (name, stock, ours) = (format!("{} {}", fact.0, fact.1), value(stock), value(ours));
         let first = steps.first().copied().unwrap_or_default();
         let more = if steps.len() > 1 { format!(" and {} later", steps.len() - 1) } else { String::new() };
-        let _ = writeln!(text, "    {:<48} stock {stock:<10} ours {ours:<10} after step {first}{more}", name.trim_end());
+        let _ = writeln!(text, "    {:<48} {left} {stock:<10} {right} {ours:<10} after step {first}{more}", name.trim_end());
     }
     text
 }

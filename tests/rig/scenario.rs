@@ -21,12 +21,14 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mdadm", "mdadm"),
     ("sfdisk", "fdisk"),
     ("mkfs.ext4", "e2fsprogs"),
+    ("busybox", "busybox-static"),
+    ("cpio", "cpio"),
 ];
-const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours"];
+const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours", "listen"];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
-    /// `parity` or `ours`: the folder it lies in.
+    /// `parity` or `ours`: the folder it lies in; `listen` for one of parity's that runs without udevd.
     pub(crate) folder: String,
     pub(crate) name: String,
     pub(crate) path: PathBuf,
@@ -82,6 +84,16 @@ impl Scenario {
         self.header.get("udevd").is_some_and(|value| value == "debug")
     }
 
+    /// The same scenario as a test of its own with `dmhelper listen` in udevd's place, if it makes sense there.
+    pub(crate) fn for_listen(&self) -> Option<Self> {
+        self.header.get("listen").filter(|value| *value == "yes")?;
+        let mut scenario = self.clone();
+        scenario.folder = "listen".to_owned();
+        let needs = scenario.header.entry("needs".to_owned()).or_default();
+        needs.push_str(" file:/usr/sbin/blkid"); // Whom it asks what is on a device.
+        Some(scenario)
+    }
+
     /// A folder of extra rule files, beside the scenarios.
     pub(crate) fn neighbours(&self) -> Option<PathBuf> {
         Some(root().join("tests/scenarios/neighbours").join(self.header.get("neighbours")?))
@@ -126,6 +138,9 @@ pub(crate) fn parse_header(text: &str) -> Result<BTreeMap<String, String>, Strin
     }
     if header.get("timeout").is_some_and(|value| value.parse::<u64>().is_err()) {
         return Err("`timeout` is not a number of seconds".to_owned());
+    }
+    if header.get("listen").is_some_and(|value| value != "yes" && !value.starts_with("no, ")) {
+        return Err("`listen` is neither `yes` nor `no, BECAUSE …`".to_owned());
     }
     Ok(header)
 }

@@ -25,6 +25,8 @@ pub(crate) fn trials(parity: &[Scenario]) -> Vec<Trial> {
         test("an_allowance_needs_its_reason_and_its_direction", an_allowance_needs_its_reason_and_its_direction),
         test("patterns_match_whole_texts", patterns_match_whole_texts),
         test("a_misspelt_header_is_refused", a_misspelt_header_is_refused),
+        test("without_udevd_links_nodes_and_our_properties_are_compared", without_udevd_links_nodes_and_our_properties_are_compared),
+        test("a_listener_that_did_nothing_or_complains_is_refused", a_listener_that_did_nothing_or_complains_is_refused),
     ];
     let probe = parity.iter().find(|scenario| scenario.name == PROBE).cloned();
     let missing = probe.as_ref().and_then(Scenario::missing);
@@ -109,7 +111,7 @@ fn broken_rules_are_caught(probe: &Scenario) -> Result<(), String> {
     let differences = parity::differences(&stock.steps, &broken.steps)?;
     ensure(!differences.is_empty(), "the comparison missed a lost link")?;
     let expected = |difference: &Difference| difference.fact.1.contains("disk/by-uuid/") && difference.ours.is_none();
-    ensure(differences.iter().all(expected), &format!("unexpected:\n{}", parity::report(&differences)))
+    ensure(differences.iter().all(expected), &format!("unexpected:\n{}", parity::report(&differences, ["stock", "broken"])))
 }
 
 /// A record with `|` in place of NUL.
@@ -149,6 +151,26 @@ fn a_changed_property_is_a_difference() -> Result<(), String> {
     ensure(found.len() == 1 && found.iter().all(|one| one.fact.0 == "link priority"), "the priority was not compared")
 }
 
+fn without_udevd_links_nodes_and_our_properties_are_compared() -> Result<(), String> {
+    let differ = |udevd: &str, listen: &str| parity::differences_without_udevd(from_ref(&parse(udevd)?), from_ref(&parse(listen)?));
+    let only_udevd = RECORD.replace("E:DM_NAME", "E:SYSTEMD_READY=1\nE:DM_NAME") + "link|/dev/block/254:3|../dm-3|";
+    let without_watch = RECORD.replace("watch|b254:3|", "");
+    ensure(differ(&only_udevd, &without_watch)?.is_empty(), "what only udevd can have is compared")?;
+    ensure(differ(RECORD, &only_udevd)?.len() == 1, "a link that nobody should have made is not noticed")?;
+    ensure(differ(&(RECORD.to_owned() + "link|/dev/more|dm-3|"), RECORD)?.len() == 1, "a missing link is not noticed")?;
+    ensure(differ(RECORD, &RECORD.replace("L:-100", "L:0"))?.len() == 1, "another priority is not noticed")?;
+    ensure(differ(RECORD, &RECORD.replace("DM_NAME=vg", "DM_NAME=x"))?.len() == 1, "another property is not noticed")?;
+    ensure(differ(RECORD, &(RECORD.to_owned() + "node|/dev/mapper/vg-lv|"))?.len() == 1, "a tool's own node is not noticed")
+}
+
+fn a_listener_that_did_nothing_or_complains_is_refused() -> Result<(), String> {
+    let says = |said: &str| judge::expect_clean_listener(said).err();
+    let good = "dmhelper: listen: 9 events, 4 cookies completed, 0 datagrams dropped, 0 times overrun\n";
+    ensure(says(good).is_none(), "a good one is refused")?;
+    let bad = [String::new(), format!("{good}more\n"), good.replace("4 cookies", "0 cookies"), good.replace("0 datagrams", "1 datagrams")];
+    ensure(bad.iter().all(|said| says(said).is_some()), "a bad one passes")
+}
+
 fn empty_runs_are_refused() -> Result<(), String> {
     let empty = parse("step|nothing|")?;
     ensure(parity::differences(from_ref(&empty), from_ref(&empty)).is_err(), "nothing was found equal to nothing")
@@ -181,6 +203,7 @@ fn patterns_match_whole_texts() -> Result<(), String> {
 fn a_misspelt_header_is_refused() -> Result<(), String> {
     ensure(parse_header("# need: lvm\n").is_err(), "`need` was taken for prose")?;
     ensure(parse_header("# timeout: soon\n").is_err(), "`soon` was taken for a time")?;
+    ensure(parse_header("# listen: no\n").is_err(), "`no` needs a reason")?;
     let header = parse_header("# Prose: it may have colons.\n# needs: lvm\n\n# layout: upstream\n")?;
     ensure(header.len() == 1, "the header does not end with the leading comment")
 }

@@ -196,6 +196,33 @@ fn a_record_of_an_earlier_run_is_taken_over() {
 }
 
 #[test]
+fn a_volume_that_is_not_wiped_yet_may_be_read_from_the_next_event_on() {
+    let mut rig = Rig::new();
+    rig.set(device(1, "vg-lv", "LVM-x"));
+    let noscan = |rig: &Rig| {
+        let record = rig.record(1).unwrap();
+        let keys = ["DM_SUBSYSTEM_UDEV_FLAG0", "DM_NOSCAN", "DM_UDEV_DISABLE_OTHER_RULES_FLAG", "DM_ACTIVATION"];
+        keys.map(|key| record.property(key).is_some())
+    };
+    rig.change(1, 0x100);
+    assert_eq!(noscan(&rig), [true, true, true, true]);
+    rig.event("change", 1, "");
+    assert_eq!(noscan(&rig), [false, false, false, false]);
+    assert_eq!(rig.target("vg/lv").as_deref(), Some("../dm-1"));
+}
+
+#[test]
+fn the_record_of_a_part_of_a_volume_says_that_it_is_private() {
+    let mut rig = Rig::new();
+    rig.set(device(1, "vg-lv-real", "LVM-x"));
+    rig.change(1, 0);
+    let record = rig.record(1).unwrap();
+    for key in ["DM_UDEV_DISABLE_DISK_RULES_FLAG", "DM_UDEV_DISABLE_OTHER_RULES_FLAG"] {
+        assert_eq!(record.property(key), Some(&b"1"[..]), "{key}");
+    }
+}
+
+#[test]
 fn a_device_that_went_while_nobody_looked_leaves_no_link() {
     let mut rig = Rig::new();
     rig.set(device(1, "x", ""));

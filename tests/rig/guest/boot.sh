@@ -14,7 +14,7 @@ install_rules() {
 	stock) ;;
 	broken) # Proves that the comparison can fail: the stock rules without one of their links.
 		sed -i '/disk\/by-uuid\//d' "$rules/60-persistent-storage-dm.rules" ;;
-	ours-*)
+	ours-* | listen-*)
 		mkdir -p /run/rig-stock # for measurements that compare both in one guest
 		cp "$rules"/{55-dm,56-lvm,60-persistent-storage-dm,95-dm-notify}.rules /run/rig-stock/
 		rm -f "$rules"/{55-dm,56-lvm,60-persistent-storage-dm,95-dm-notify}.rules
@@ -66,6 +66,28 @@ start_udevd() {
 	udevadm control --ping --timeout=20 || echo "rig: udevd does not answer"
 }
 
+# Instead of udevd.
+start_listen() {
+	mkdir -p /run/udev
+	dmhelper listen --claim-udev --blkid /usr/sbin/blkid --pid-file /run/rig-listen.pid 2>/run/rig-listen.log &
+	listen=$!
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		if [ -s /run/rig-listen.pid ]; then return; fi
+		sleep 0.2
+	done
+	echo "rig: dmhelper listen is not ready"
+}
+
+# Its last words tell what it did.
+stop_listen() {
+	kill -TERM "$listen"
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		if [ ! -e /run/rig-listen.pid ]; then break; fi
+		sleep 0.2
+	done
+	cp /run/rig-listen.log /rig/out/listen.log
+}
+
 explain_hang() {
 	echo "the scenario did not end within $RIG_DEADLINE s" | tee /rig/out/failure
 	echo "--- cookies"
@@ -75,15 +97,21 @@ explain_hang() {
 	echo "--- processes"
 	ps --ppid 2 -p 2 --deselect -o pid,stat,wchan:20,args
 	[ -e /run/rig-udevd.log ] && tail -n 40 /run/rig-udevd.log
+	[ -e /run/rig-listen.log ] && tail -n 40 /run/rig-listen.log
 }
 
 install_rules
 configure_tools
 [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd # devtmpfs has only what the kernel knows
 modprobe -a dm-mod loop
-start_udevd
-udevadm trigger --action=add --subsystem-match=block
-udevadm settle --timeout=30
+case $RIG_RULES in
+listen-*) start_listen ;;
+*)
+	start_udevd
+	udevadm trigger --action=add --subsystem-match=block
+	udevadm settle --timeout=30
+	;;
+esac
 
 # The scenario has a process group of its own, so that all of it can be killed, after a look at where it hangs. Job
 # control gives it that, and the default signals: without, what a script starts with `&` ignores SIGINT for ever.
@@ -103,6 +131,7 @@ set +m
 wait "$scenario"
 status=$?
 kill -- "-$watcher" 2>/dev/null
+case $RIG_RULES in listen-*) stop_listen ;; esac
 if [ "$status" -ne 0 ]; then echo "rig: the scenario ended with status $status"; fi
 [ -e /run/rig-dmsetup-calls ] && cp /run/rig-dmsetup-calls /rig/out/dmsetup-calls
 [ -e /run/rig-udevd.log ] && cp /run/rig-udevd.log /rig/out/udevd.log

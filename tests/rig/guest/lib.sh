@@ -60,6 +60,12 @@ even_out() {
 	replay change
 }
 
+# after_writing: for use after a tool has written to a device that is in use already. udevd's watch sees the tool close
+# it and looks again; without udevd nobody watches, and somebody has to ask.
+after_writing() {
+	if under_listen; then replay change; else quiesce; fi
+}
+
 # resume_with_flags NAME FLAGS [BASE]: resume a suspended device as a tool does that sends exactly these udev flags (the
 # upper half of the cookie); with base 0 there is nothing to complete. No tool lets one choose the flags freely.
 resume_with_flags() {
@@ -230,7 +236,9 @@ measure() {
 	echo "rig: measured: $1: $2"
 }
 
-under_our_rules() { case $RIG_RULES in ours-*) return 0 ;; *) return 1 ;; esac; }
+# Either as udevd's rules or as `dmhelper listen` in udevd's place.
+under_our_rules() { case $RIG_RULES in ours-* | listen-*) return 0 ;; *) return 1 ;; esac; }
+under_listen() { case $RIG_RULES in listen-*) return 0 ;; *) return 1 ;; esac; }
 
 # --- the record --------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 # LUKS1 and LUKS2: formatted, opened with a file system inside, suspended, closed.
 # needs: cryptsetup module:dm-crypt mkfs.ext4
 # timeout: 180
+# listen: yes
 printf secret >/run/key
 format() { cryptsetup luksFormat -q --type "$1" --uuid "$2" --pbkdf pbkdf2 --pbkdf-force-iterations 1000 "$3" /run/key; }
 disk 64M && one=$DISK
@@ -18,6 +19,7 @@ assert_link /dev/mapper/luks2 luks2
 assert_no_cookies
 mkfs.ext4 -q -U 11111111-2222-3333-4444-555555555555 -L secret /dev/mapper/luks1
 mkfs.ext4 -q -U 22222222-2222-3333-4444-555555555555 -L secret2 /dev/mapper/luks2
+after_writing
 step 'file systems'
 assert_link /dev/disk/by-uuid/11111111-2222-3333-4444-555555555555 luks1
 assert_link /dev/disk/by-label/secret2 luks2

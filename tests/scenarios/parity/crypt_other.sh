@@ -1,6 +1,7 @@
 # cryptsetup's other types: plain, integrity and verity.
 # needs: cryptsetup veritysetup integritysetup module:dm-crypt module:dm-verity module:dm-integrity
 # timeout: 180
+# listen: yes
 printf '%064d' 0 >/run/key
 # The verity device and the device below hold the same file system: with equal priority it is chance whose link wins.
 mkdir -p /run/udev/rules.d
@@ -15,6 +16,7 @@ step 'plain'
 assert_link /dev/mapper/plain plain
 quiesce
 mkswap -U 11111111-2222-3333-4444-555555555555 /dev/mapper/plain
+after_writing
 step 'plain with a swap area'
 assert_link /dev/disk/by-uuid/11111111-2222-3333-4444-555555555555 plain
 integritysetup format -q --integrity crc32c "$integrity"

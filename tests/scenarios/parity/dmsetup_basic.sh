@@ -1,5 +1,6 @@
 # dmsetup create, suspend, resume, reload, rename, remove; with a UUID and without.
 # needs: dmsetup
+# listen: yes
 disk 64M
 dmsetup create plain --table "0 2048 linear $DISK 0"
 dmsetup create --uuid TEST-1234 with-uuid --table "0 2048 linear $DISK 2048"

@@ -1,4 +1,5 @@
 # Events that udev is asked to replay, before a device is active, while it is, and with a lost database.
+# listen: yes
 disk 64M
 dmsetup create --notable bare
 dmsetup create --notable --uuid TEST-bare bare-uuid

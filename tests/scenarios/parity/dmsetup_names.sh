@@ -1,4 +1,5 @@
 # Names that must be mangled: a space, UTF-8, quotes, a backslash; and what needs no mangling.
+# listen: yes
 disk 64M
 created=0
 create() {

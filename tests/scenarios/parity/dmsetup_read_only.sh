@@ -1,5 +1,6 @@
 # Read-only: blockdev --setro and back, and tables that are read-only from the start.
 # needs: blockdev
+# listen: yes
 disk 64M
 dmsetup create rw --table "0 2048 linear $DISK 4096"
 dmsetup create --readonly --uuid TEST-ro ro --table "0 2048 linear $DISK 8192"

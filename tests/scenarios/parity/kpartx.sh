@@ -1,5 +1,6 @@
 # Partitions of a device-mapper device, made by kpartx, with GPT names and identifiers.
 # needs: kpartx sfdisk
+# listen: no, kpartx has rules of its own for its links
 disk 64M
 dmsetup create --uuid TEST-whole whole --table "0 98304 linear $DISK 4096"
 quiesce

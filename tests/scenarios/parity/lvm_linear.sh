@@ -1,6 +1,7 @@
 # LVM linear and striped volumes: made, deactivated, activated, renamed with their group, resized, removed.
 # needs: lvm
 # timeout: 180
+# listen: yes
 disk 64M && one=$DISK
 disk 64M && two=$DISK
 vgcreate vg0 "$one" "$two"
@@ -16,6 +17,7 @@ even_out
 step 'a striped volume, and a name with a dash'
 assert_link /dev/vg0/a-dash vg0-a--dash
 mkfs.ext4 -q -U 11111111-2222-3333-4444-555555555555 -L linear /dev/vg0/linear
+after_writing
 step 'a file system'
 assert_link /dev/disk/by-uuid/11111111-2222-3333-4444-555555555555 vg0-linear
 lvchange -an vg0/linear

@@ -1,6 +1,7 @@
 # A volume group on a LUKS device, opened as at boot: the group activates by itself when its device appears.
 # needs: lvm cryptsetup module:dm-crypt
 # timeout: 180
+# listen: no, the group activates itself by a rule of LVM's, which is udevd's to run
 printf secret >/run/key
 disk 96M
 cryptsetup luksFormat -q --type luks2 --uuid aaaaaaaa-1111-1111-1111-111111111111 --pbkdf pbkdf2 \

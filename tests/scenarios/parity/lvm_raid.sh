@@ -1,6 +1,7 @@
 # LVM raid1 and the older mirror: sub-volumes get no links, the volumes do.
 # needs: lvm module:dm-raid module:dm-mirror
 # timeout: 180
+# listen: yes
 disk 64M && one=$DISK
 disk 64M && two=$DISK
 vgcreate vg "$one" "$two"

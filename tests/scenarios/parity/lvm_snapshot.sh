@@ -1,11 +1,13 @@
 # An LVM snapshot: origin and copy hold the same file system; the origin must keep the links.
 # needs: lvm module:dm-snapshot
 # timeout: 180
+# listen: yes
 disk 96M
 vgcreate vg "$DISK"
 lvcreate -y -n origin -L 16M vg
 even_out
 mkfs.ext4 -q -U 11111111-2222-3333-4444-555555555555 -L data /dev/vg/origin
+after_writing
 step 'an origin to be'
 lvcreate -y -s -n snap -L 8M vg/origin
 even_out

@@ -1,6 +1,7 @@
 # An LVM thin pool with thin volumes and a thin snapshot.
 # needs: lvm thin_check module:dm-thin-pool
 # timeout: 180
+# listen: yes
 disk 96M
 vgcreate vg "$DISK"
 lvcreate -y --type thin-pool -n pool -L 16M --poolmetadatasize 4M -Zn vg
@@ -12,6 +13,7 @@ step 'a thin volume'
 assert_link /dev/vg/thin vg-thin
 assert_no_link /dev/vg/pool_tmeta
 mkfs.ext4 -q -U 11111111-2222-3333-4444-555555555555 /dev/vg/thin
+after_writing
 step 'a file system'
 assert_link /dev/disk/by-uuid/11111111-2222-3333-4444-555555555555 vg-thin
 lvcreate -y -s -n snap vg/thin

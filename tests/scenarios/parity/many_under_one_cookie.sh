@@ -1,5 +1,6 @@
 # A hundred devices under one cookie: created together, removed together, the waiter released once.
 # timeout: 240
+# listen: yes
 disk 512M
 cookie=$(dmsetup udevcreatecookie)
 for n in $(seq 100); do

@@ -1,6 +1,7 @@
 # multipath over two paths to one simulated SCSI disk: one path fails and comes back, then both fail.
 # needs: multipathd kpartx sfdisk module:scsi_debug module:dm-multipath
 # timeout: 240
+# listen: no, multipathd wants a udevd
 cat >/etc/multipath.conf <<'CONF'
 defaults {
 	find_multipaths no

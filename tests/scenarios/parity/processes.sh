@@ -3,6 +3,7 @@
 # needs: lvm multipathd perl module:scsi_debug module:dm-multipath
 # udevd: debug
 # timeout: 240
+# listen: no, it counts the processes of udevd
 disk 64M && plain=$DISK
 disk 64M && pv=$DISK
 

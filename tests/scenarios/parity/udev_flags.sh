@@ -1,6 +1,7 @@
 # Every flag a tool can put into its cookie, one device each, and what later events make of it.
 # needs: perl
 # timeout: 180
+# listen: yes
 disk 64M
 flagged() {
 	dmsetup create --uuid "$1" "$2" --table "0 2048 linear $DISK $((4096 + next * 4096))"

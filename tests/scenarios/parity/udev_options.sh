@@ -1,4 +1,5 @@
 # What dmsetup's own options ask of udev: no rules, no synchronisation, a node at once.
+# listen: yes
 disk 64M
 dmsetup create --noudevrules norules --table "0 2048 linear $DISK 4096"
 step 'created without rules'

@@ -1,0 +1,129 @@
+//! The worked example of an initramfs with busybox and without udevd: built by its own script, booted from a disk.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::guest::{self, Rules};
+use super::install;
+use super::scenario::{Scenario, root};
+
+/// What is needed here beyond what is built in. The kernel asks modprobe for a cipher's parts, which is not there.
+const MODULES: &[&str] = &["cbc", "ecb", "xts", "dm-mod", "dm-crypt"];
+
+/// What the first process of the real root begins its lines with.
+const MARK: &str = "boot: ";
+
+/// The scenario that makes the disk; the test bears its name and needs what it needs.
+pub(crate) fn disk() -> Result<Scenario, String> {
+    Scenario::read("boot", &root().join("tests/boot/busybox_initramfs.sh"))
+}
+
+/// Makes the disk, builds the initramfs, boots both, and judges what the real root found.
+pub(crate) fn busybox_initramfs(scenario: &Scenario) -> Result<(), String> {
+    let made = guest::run(scenario, Rules::Ours)?;
+    let out = made.log_path.with_extension("out");
+    let directory = install::rig_directory()?;
+    let work = tempfile::Builder::new().prefix("guest-").tempdir_in(&directory).map_err(|error| format!("target/rig: {error}"))?;
+    let (initramfs, disk) = (work.path().join("initramfs.cpio"), work.path().join("disk.img"));
+    fs::rename(out.join("disk.img"), &disk).map_err(|error| format!("disk.img: {error}"))?;
+    build(&initramfs, &out.join("key"), &install::tree(scenario.layout())?)?;
+
+    let log_path = made.log_path.with_file_name("boot-busybox_initramfs.log");
+    let arguments = [
+        "mem=512M".to_owned(),
+        format!("initrd={}", initramfs.display()),
+        format!("ubda={}", disk.display()),
+        format!("uml_dir={}", work.path().display()),
+    ];
+    let ended = guest::boot(&arguments, &log_path, scenario.deadline());
+    let log = String::from_utf8_lossy(&fs::read(&log_path).unwrap_or_default()).into_owned();
+    let expected = fs::read_to_string(out.join("links")).map_err(|error| format!("links: {error}"))?;
+    ended.and_then(|()| judge(&log, &expected)).map_err(|error| {
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n  | ");
+        format!("{error}\nguest log ({}), its end:\n  | {tail}", log_path.display())
+    })
+}
+
+/// By the example's own script, as a person would.
+fn build(initramfs: &Path, key: &Path, tree: &Path) -> Result<(), String> {
+    let script = root().join("examples/busybox-initramfs/build");
+    let output = Command::new(&script)
+        .arg("-d")
+        .arg(tree.join("usr/sbin/dmhelper"))
+        .arg("-k")
+        .arg(key)
+        .arg(initramfs)
+        .args(modules()?)
+        .output()
+        .map_err(|error| format!("{}: {error}", script.display()))?;
+    if output.status.success() && output.stderr.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{}: {}\n{}", script.display(), output.status, String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The files of the modules, each after those that it needs.
+fn modules() -> Result<Vec<PathBuf>, String> {
+    let releases = Path::new("/usr/lib/uml/modules");
+    let io = |error: std::io::Error| format!("{}: {error}", releases.display());
+    let mut releases: Vec<PathBuf> = fs::read_dir(releases).map_err(io)?.flatten().map(|entry| entry.path()).collect();
+    releases.sort();
+    let release = releases.pop().ok_or("no modules of UML")?;
+    let list = fs::read_to_string(release.join("modules.dep")).map_err(io)?;
+    let mut files: Vec<PathBuf> = Vec::new();
+    for name in MODULES {
+        let suffix = format!("/{name}.ko");
+        let found = list.lines().filter_map(|line| line.split_once(':')).find(|(file, _)| file.ends_with(&suffix));
+        let Some((file, needed)) = found else { continue }; // Built in.
+        // depmod(8) lists what must be loaded first last.
+        for file in needed.split_whitespace().rev().chain([file]) {
+            let file = release.join(file);
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// What the real root found against what a udevd made of the same devices.
+fn judge(log: &str, expected: &str) -> Result<(), String> {
+    let found: Vec<&str> = log.lines().filter_map(|line| line.trim_end().strip_prefix(MARK)).collect();
+    if found.last() != Some(&"the root is up") {
+        return Err("the real root did not come up".to_owned());
+    }
+    for complaint in ["by udev but", "Falling back to direct", "Kernel panic"] {
+        if let Some(line) = log.lines().find(|line| line.contains(complaint)) {
+            return Err(format!("a tool complained: {line}"));
+        }
+    }
+    let starting_with = |start: &str| found.iter().copied().filter(|line| line.starts_with(start)).collect::<BTreeSet<&str>>();
+    for (start, wrong) in [
+        ("node ", "a tool made a node of its own: it did not synchronise"),
+        ("cookie ", "a cookie was left"),
+        ("still ", "dmhelper did not give its place up"),
+    ] {
+        if !starting_with(start).is_empty() {
+            return Err(format!("{wrong}: {:?}", starting_with(start)));
+        }
+    }
+    if starting_with("root ") != BTreeSet::from(["root /dev/disk/by-label/root"]) {
+        return Err(format!("the root was not mounted by its label: {:?}", starting_with("root ")));
+    }
+    let expected: BTreeSet<&str> = expected.lines().collect();
+    if expected.len() < 8 {
+        return Err(format!("udevd made too few links to compare with: {expected:?}"));
+    }
+    let links = starting_with("link ");
+    if links != expected {
+        let (more, less): (Vec<_>, Vec<_>) = (links.difference(&expected).collect(), expected.difference(&links).collect());
+        return Err(format!("links differ from udevd's: too many {more:?}, missing {less:?}"));
+    }
+    // Two activations, and what LVM and cryptsetup make besides for themselves.
+    let said: Vec<&str> = starting_with("said ").into_iter().collect();
+    let [said] = said.as_slice() else { return Err(format!("dmhelper said {} things, not one: {said:?}", said.len())) };
+    super::judge::expect_clean_listener(said)
+}

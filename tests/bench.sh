@@ -1,6 +1,6 @@
 # How long a tool waits for its cookie under udevd with the stock rules, udevd with ours, and `dmhelper listen`, in one
 # guest and in turn; how many events a second `listen` handles; its memory. Lines that begin with "show|" are shown.
-# timeout: 400
+# timeout: 900
 disk 64M
 table="0 2048 linear $DISK 4096"
 rounds=5
@@ -83,6 +83,32 @@ now end
 printf 'show| listen: %d events a second (2000 queued changes of one device, then a cookie)\n' $((2000 * 1000000 / (end - begin)))
 dmsetup remove behind
 dmsetup remove many
+
+# The same for monitor, until the last line is written.
+dmhelper monitor --kernel --json >/run/monitor.json 2>/dev/null &
+monitor=$!
+dmsetup create many --table "$table"
+wait_until 20 test -s /run/monitor.json
+kill -STOP "$monitor"
+for _ in $(seq 2000); do echo change >"$uevent"; done
+now begin
+kill -CONT "$monitor"
+monitored() { [ "$(wc -l </run/monitor.json)" -ge 2000 ]; }
+until monitored; do :; done
+now end
+kill -TERM "$monitor"
+wait "$monitor" || :
+printf 'show| monitor --json: at least %d events a second (2000 queued changes of one device)\n' $((2000 * 1000000 / (end - begin)))
+dmsetup remove many
+
+# A storm of 1000 lives ends in the right state.
+now begin
+for _ in $(seq 1000); do dmsetup create --noudevsync storm --table "$table" && dmsetup remove --noudevsync storm; done
+dmsetup create after --table "$table"
+now end
+assert_eq '/dev/mapper/after' "$(find /dev/mapper -type l)" 'links after the storm'
+dmsetup remove after
+printf 'show| listen: a storm of 1000 creations and removals, right state %d ms after its begin\n' $(((end - begin) / 1000))
 
 for i in $(seq "$devices"); do dmsetup create --noudevsync "d$i" --table "$table"; done
 dmsetup create last --table "$table"

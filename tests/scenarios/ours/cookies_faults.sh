@@ -39,6 +39,33 @@ rm /etc/udev/rules.d/05-slow.rules
 udevadm control --reload
 lvremove -y vg/stuck
 
+say 'a udev worker is killed while our import program, and while our completion runs'
+mv /usr/sbin/dmhelper /usr/sbin/dmhelper.real
+cat >/usr/sbin/dmhelper <<'SH'
+#!/bin/sh
+if [ "$(cat /run/slow 2>/dev/null)" = "$1 $2" ] || [ "$(cat /run/slow 2>/dev/null)" = "$1" ]; then sleep 21; fi
+exec /usr/sbin/dmhelper.real "$@"
+SH
+chmod +x /usr/sbin/dmhelper
+for program in udev 'cookie complete'; do
+	echo "$program" >/run/slow
+	dmsetup create victim --table "$table" &
+	job=$!
+	wait_until 20 pgrep -f '^sleep 21'
+	rm /run/slow
+	# udevd's worker is the parent of the program, which is the parent of sleep.
+	parent=$(ps -o ppid= -p "$(pgrep -f '^sleep 21')")
+	kill -KILL "$(ps -o ppid= -p "$((parent))" | tr -d ' ')"
+	pkill -KILL -f '^sleep 21' || :
+	wait_until 30 cookie_waited_for
+	wait_until 60 reapable
+	expect_line 'completed: stuck: 1 notification missing for .*, dmsetup\[[0-9]*\] waits' "$(dmhelper cookie reap --yes)"
+	wait_for_job "$job"
+	assert_no_cookies
+	dmsetup remove victim
+done
+mv /usr/sbin/dmhelper.real /usr/sbin/dmhelper
+
 say 'RUN is never executed because another rule clears it'
 cat >/etc/udev/rules.d/99-clear.rules <<'RULES'
 KERNEL=="dm-*", TEST=="/run/clear", RUN:="/bin/true"

@@ -125,8 +125,9 @@ assert_eq -1000 "$(cat "/proc/$(cat /run/listen.pid)/oom_score_adj")" 'oom_score
 perl -e '
 	socket(my $s, 16, 3, 15) or die $!;
 	bind($s, pack("SSLL", 16, 0, 0, 0)) or die $!;
-	for my $text ("remove\@/devices/virtual/block/dm-0\0ACTION=remove\0DEVPATH=/devices/virtual/block/dm-0\0SUBSYSTEM=block\0MAJOR=254\0MINOR=0\0", "", "\0", "x" x 100000) {
-		send($s, $text, 0, pack("SSLL", 16, 0, 0, 1));
+	setsockopt($s, 1, 32, pack("i", 16 << 20)) or die $!; # SO_SNDBUFFORCE
+	for my $text ("remove\@/devices/virtual/block/dm-0\0ACTION=remove\0DEVPATH=/devices/virtual/block/dm-0\0SUBSYSTEM=block\0MAJOR=254\0MINOR=0\0", "", "\0", "x" x 100000, "x" x (4 << 20)) {
+		defined send($s, $text, 0, pack("SSLL", 16, 0, 0, 1)) or die $!;
 	}'
 assert_eq "$expected_links" "$(links)" 'links after forged events'
 

@@ -8,8 +8,7 @@ pairs=20
 devices=1000
 
 kill_udevd() {
-	udevadm control --exit 2>/dev/null || pkill -TERM -x systemd-udevd || :
-	wait_until 60 no_udevd
+	stop_udevd
 	rm -rf /run/udev
 }
 listen_is_gone() { ! pgrep -x dmhelper >/dev/null; }
@@ -22,8 +21,7 @@ start() {
 	stock | ours)
 		rm -f "$rules"/{55-dm,56-lvm,60-persistent-storage-dm,95-dm-notify}.rules
 		if [ "$1" = stock ]; then cp /run/rig-stock/*.rules "$rules"; else cp /run/ours/*.rules "$rules"; fi
-		/usr/lib/systemd/systemd-udevd --daemon
-		udevadm control --ping --timeout=20
+		start_udevd
 		;;
 	listen) dmhelper listen --claim-udev --daemon --pid-file /run/listen.pid ;;
 	esac

@@ -19,7 +19,23 @@ step() {
 	record_state "$1" >"$file"
 }
 
-settle() { udevadm settle --timeout=60; }
+# udevd 252 sometimes drops a message on its control socket ("Invalid sender uid 65534"): a question is asked again, an
+# order is given by a signal.
+settle() { again udevadm settle --timeout=60; }
+again() { "$@" || { sleep 0.2 && "$@"; } || { sleep 0.5 && "$@"; }; }
+reload_rules() {
+	pkill -HUP -x systemd-udevd
+	sleep 0.5
+	settle
+}
+stop_udevd() {
+	pkill -TERM -x systemd-udevd || :
+	wait_until 60 no_udevd
+}
+start_udevd() {
+	/usr/lib/systemd/systemd-udevd --daemon
+	again udevadm control --ping --timeout=20
+}
 
 # quiesce: settle, and see to it that no event comes after. A file descriptor closed after writing makes udevd ask for
 # an event a little later, which `settle` alone does not know yet.

@@ -9,17 +9,13 @@ expect_line() { # expect_line PATTERN TEXT: some line of the text matches.
 	rig_assertions=$((rig_assertions + 1))
 	grep -q -- "$1" <<<"$2" || fail "no line like '$1' in: $2"
 }
-restart_udevd() {
-	/usr/lib/systemd/systemd-udevd --daemon
-	udevadm control --ping --timeout=20
-}
 
 say 'a udev worker is killed while a rule runs: lvcreate is released, and named'
 vgcreate vg "$DISK"
 cat >/etc/udev/rules.d/05-slow.rules <<'RULES'
 KERNEL=="dm-*", ACTION=="change", ENV{DM_COOKIE}=="?*", TEST=="/run/slow", PROGRAM="/bin/sleep 20"
 RULES
-udevadm control --reload
+reload_rules
 touch /run/slow
 lvcreate -y -Zn -Wn -n stuck -l 1 vg &
 job=$!
@@ -36,7 +32,7 @@ expect_line 'completed: stuck: 1 notification missing for .*, lvcreate\[[0-9]*\]
 wait_for_job "$job"
 assert_no_cookies
 rm /etc/udev/rules.d/05-slow.rules
-udevadm control --reload
+reload_rules
 lvremove -y vg/stuck
 
 say 'a udev worker is killed while our import program, and while our completion runs'
@@ -70,7 +66,7 @@ say 'RUN is never executed because another rule clears it'
 cat >/etc/udev/rules.d/99-clear.rules <<'RULES'
 KERNEL=="dm-*", TEST=="/run/clear", RUN:="/bin/true"
 RULES
-udevadm control --reload
+reload_rules
 touch /run/clear
 dmsetup create cleared --table "$table" &
 job=$!
@@ -83,7 +79,7 @@ expect_line 'completed: stuck: .* dmsetup\[' "$(dmhelper cookie reap --yes)"
 wait_for_job "$job"
 assert_no_cookies
 rm /etc/udev/rules.d/99-clear.rules
-udevadm control --reload
+reload_rules
 dmsetup remove cleared
 
 say 'udevd is stopped and goes on'
@@ -141,7 +137,7 @@ dmhelper cookie reap --yes
 wait_for_job "$job"
 assert_no_cookies
 rm -f /run/udev/control
-restart_udevd
+start_udevd
 replay change
 dmsetup remove orphan
 

@@ -42,7 +42,7 @@ dmsetup remove invain
 cat >/etc/udev/rules.d/90-dmhelper.rules <<'RULES'
 ENV{.DMHELPER_ANY_IPC_NAMESPACE}="1"
 RULES
-udevadm control --reload
+reload_rules
 unshare --ipc timeout 30 dmsetup create contained --table "$table"
 step 'a tool in a container is answered'
 assert_link /dev/mapper/contained contained

@@ -77,7 +77,7 @@ mkdir -p /run/udev/rules.d
 cat >/run/udev/rules.d/99-rig.rules <<'RULES'
 SUBSYSTEM=="block", KERNEL=="dm-*", ENV{DISK_RO}=="1", RUN+="/bin/sh -c 'env >>/run/rig-disk-ro'"
 RULES
-udevadm control --reload
+reload_rules
 dmsetup suspend one
 dmsetup load --readonly one --table "$table"
 dmsetup resume one
@@ -90,7 +90,7 @@ assert_eq 1 "$(has DM_UDEV_DISABLE_DISK_RULES_FLAG=1)" 'DISK_RO: no disk rules'
 assert_eq 1 "$(has DM_UDEV_DISABLE_OTHER_RULES_FLAG=1)" 'DISK_RO: no foreign rules'
 assert_eq 0 "$(has DM_ACTIVATION=1)" 'DISK_RO: no activation'
 rm /run/udev/rules.d/99-rig.rules
-udevadm control --reload
+reload_rules
 
 # Flags alone, no cookie: nobody waits, but the event is genuine.
 dmsetup suspend one

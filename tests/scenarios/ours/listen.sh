@@ -33,9 +33,8 @@ down() {
 	cryptsetup close secret
 	vgchange -q -an vg
 }
-stop_udevd() {
-	udevadm control --exit
-	wait_until 20 no_udevd
+leave_no_udevd() {
+	stop_udevd
 	rm -rf /run/udev
 }
 start_listen() {
@@ -65,7 +64,7 @@ expected_links=$(links)
 expected_database=$(database)
 step 'under udevd'
 down
-stop_udevd
+leave_no_udevd
 
 # --- as we do it, alone
 start_listen
@@ -127,7 +126,7 @@ perl -e '
 	bind($s, pack("SSLL", 16, 0, 0, 0)) or die $!;
 	setsockopt($s, 1, 32, pack("i", 16 << 20)) or die $!; # SO_SNDBUFFORCE
 	for my $text ("remove\@/devices/virtual/block/dm-0\0ACTION=remove\0DEVPATH=/devices/virtual/block/dm-0\0SUBSYSTEM=block\0MAJOR=254\0MINOR=0\0", "", "\0", "x" x 100000, "x" x (4 << 20)) {
-		defined send($s, $text, 0, pack("SSLL", 16, 0, 0, 1)) or die $!;
+		defined send($s, $text, 0, pack("SSLL", 16, 0, 0, 1)) or $text eq "" or die $!; # the kernel itself refuses an empty one
 	}'
 assert_eq "$expected_links" "$(links)" 'links after forged events'
 
@@ -135,8 +134,7 @@ assert_eq "$expected_links" "$(links)" 'links after forged events'
 stop_listen
 assert_no_link /run/udev/control
 assert_eq "$expected_links" "$(links)" 'links stay when we go'
-/usr/lib/systemd/systemd-udevd --daemon
-udevadm control --ping --timeout=20
+start_udevd
 replay add
 quiesce
 step 'udevd took over'

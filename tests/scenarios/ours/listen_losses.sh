@@ -5,8 +5,7 @@ expect_line() {
 	rig_assertions=$((rig_assertions + 1))
 	grep -q -- "$1" <<<"$2" || fail "no line like '$1' in: $2"
 }
-udevadm control --exit
-wait_until 20 no_udevd
+stop_udevd
 rm -rf /run/udev
 
 # --- losses: a small queue, and nobody to read it
@@ -94,8 +93,7 @@ assert_no_cookies
 kill "$manager"
 wait "$manager" || :
 rm -rf /run/udev
-/usr/lib/systemd/systemd-udevd --daemon
-udevadm control --ping --timeout=20
+start_udevd
 dmsetup create last --table '0 2048 error'
 step 'udevd is back'
 dmsetup remove last

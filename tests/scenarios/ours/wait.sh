@@ -29,7 +29,7 @@ still_waits() {
 done_now() { wait_for_job "$job"; assert_eq '' "$(</run/w/line)" 'messages'; }
 slow_udevd() { # every event of a device takes five seconds
 	echo 'KERNEL=="dm-*", TEST=="/run/w/slow", PROGRAM="/bin/sleep 5"' >/etc/udev/rules.d/05-slow.rules
-	udevadm control --reload
+	reload_rules
 	touch /run/w/slow
 }
 
@@ -223,8 +223,7 @@ dmsetup create --noudevsync --verifyudev bynobody --table "$(table 11)"
 quiet_link() { [ -e /dev/mapper/bynobody ] || ln -s "../$(kernel_name bynobody)" /dev/mapper/bynobody; }
 quiet_link
 done_now
-/usr/lib/systemd/systemd-udevd --daemon
-udevadm control --ping --timeout=20
+start_udevd
 replay change
 
 say 'words that cannot be understood'

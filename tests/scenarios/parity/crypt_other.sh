@@ -6,7 +6,7 @@ printf '%064d' 0 >/run/key
 # The verity device and the device below hold the same file system: with equal priority it is chance whose link wins.
 mkdir -p /run/udev/rules.d
 echo 'KERNEL=="loop*", ENV{UDEV_DISABLE_PERSISTENT_STORAGE_RULES_FLAG}="1"' >/run/udev/rules.d/00-loop.rules
-udevadm control --reload
+reload_rules
 disk 32M && plain=$DISK
 disk 16M && integrity=$DISK
 disk 16M && data=$DISK

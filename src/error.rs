@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use nix::errno::Errno;
 
-use crate::emit::printable;
+use crate::text::printable;
 
 /// Result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

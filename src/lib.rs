@@ -1,7 +1,7 @@
 //! `dmhelper`: stable names, links and synchronisation for Linux device-mapper devices.
 //!
 //! Data flows one way; the modules stand in the order of the flow and import only what stands before them, or the
-//! foundations [`error`] and [`log`]:
+//! foundations [`text`], [`error`] and [`log`]:
 //!
 //! ```text
 //! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
@@ -13,19 +13,19 @@
 //!
 //! - [`devno`], [`name`]: the three identities of a device. Pure.
 //! - [`dm`]: queries: the control node's ioctl, and sysfs for those who may not use it.
+//! - [`udevd`]: whether a udevd runs. [`deadline`]: how long to wait for it.
 //! - [`cookie`]: libdevmapper's cookies: the value and its flags (pure), the semaphore behind it, transactions of
 //!   several events, who waits for what.
-//! - [`udevd`]: whether a udevd runs. [`deadline`]: how long to wait for it.
-//! - [`udevdb`]: a device's record in the udev database. Pure, but for one read.
+//! - [`udevdb`]: a device's record in the udev database. Pure, but for reading and writing it.
 //! - [`info`]: all that is known of one device, gathered once.
-//! - [`decision`]: what an event means: the decision table. Pure.
 //! - [`uevent`]: events of the kernel and of udevd: parsing (pure), framing (pure), the netlink socket.
+//! - [`decision`]: what an event means: the decision table. Pure.
+//! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`nodes`]: links and nodes: what a device should have (pure), atomic changes, what blkid says.
 //! - [`listen`]: the event loops: standalone mode, monitor, wait.
-//! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`cli`]: arguments and wiring of the subcommands.
 //!
-//! `unsafe` is confined to [`dm`] (one ioctl) and [`cookie::sem`] (System V semaphores).
+//! `unsafe` is confined to [`dm`] (ioctls of the control node) and [`cookie::sem`] (System V semaphores).
 
 pub mod cli;
 pub mod cookie;
@@ -40,6 +40,7 @@ pub mod listen;
 pub mod log;
 pub mod name;
 pub mod nodes;
+pub mod text;
 pub mod udevd;
 pub mod udevdb;
 pub mod uevent;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::emit::printable;
+use crate::text::printable;
 
 /// Whether messages go to the system's log.
 static SYSTEM: AtomicBool = AtomicBool::new(false);

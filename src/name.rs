@@ -6,8 +6,8 @@ mod uuid;
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::emit::printable;
 use crate::error::{Error, Result};
+use crate::text::printable;
 
 pub use mangling::{mangle, unmangle};
 pub use uuid::{DmUuid, Owner, dashed_lvm_uuid, dashed_uuid};

@@ -44,7 +44,7 @@ const KEYS: &[(&str, &[&str])] = &[
 const IMPORTS: &[&str] = &["program", "builtin", "file", "db", "cmdline", "parent"];
 const BUILTINS: &[&str] = &["blkid"];
 const OPTIONS: &[&str] = &["watch", "nowatch", "db_persist", "link_priority=-100"];
-const SUBSTITUTIONS: &[&str] = &["env{", "attr{", "major", "minor", "kernel", "devnode", "name"];
+const SUBSTITUTIONS: &[&str] = &["env{", "attr{", "major", "minor", "kernel", "devnode", "name", "root"];
 /// The only command line a rule may start, with what follows the program.
 const HELPER: &str = "@DMHELPER@";
 

@@ -80,7 +80,7 @@ impl Wait {
         let met = subjects.iter().zip(&missing).filter(|(_, missing)| missing.is_none());
         if any && met.clone().count() > 0 {
             return super::print(
-                &met.map(|(subject, _)| format!("{}\n", crate::emit::printable(subject.word.as_bytes()))).collect::<String>(),
+                &met.map(|(subject, _)| format!("{}\n", crate::text::printable(subject.word.as_bytes()))).collect::<String>(),
             );
         }
         let mut failures = subjects.iter().zip(missing).filter_map(|(subject, missing)| {

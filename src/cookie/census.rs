@@ -196,7 +196,7 @@ fn asleep(directory: &Path) -> Option<Option<i32>> {
 
 fn process(proc: &Path, pid: u32) -> Option<Process> {
     let name = fs::read(proc.join(pid.to_string()).join("comm")).ok()?;
-    Some(Process { pid, name: crate::emit::printable(name.trim_ascii_end()) })
+    Some(Process { pid, name: crate::text::printable(name.trim_ascii_end()) })
 }
 
 /// The kernel's limit on semaphore sets of one namespace (SEMMNI), the fourth number of /proc/sys/kernel/sem.

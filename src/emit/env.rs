@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::printable;
+use crate::text::printable;
 
 /// Lines collected to be written at once: udev must not import half of a decision.
 #[derive(Debug, Default)]

@@ -6,11 +6,11 @@ use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::json::{Text, harmless};
-use super::printable;
 use crate::cookie::Flags;
 use crate::error::{Error, Result};
 use crate::listen::happening::{Origin, Path, Report, What};
 use crate::name::DmUuid;
+use crate::text::printable;
 use crate::uevent::Source;
 
 /// Width that names have at least, and beyond which they push what follows.

@@ -2,10 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
-use super::is_format;
 use crate::error::{Error, Result};
 use crate::info::{Info, Related, State};
 use crate::name::{Owner, dashed_lvm_uuid, dashed_uuid};
+use crate::text::is_format;
 
 /// The keys whose values only the control node tells: `needs_root` names those that stay `null` for others.
 const NEEDS_ROOT: [&str; 6] = ["inactive_table", "deferred_remove", "internal_suspend", "open_count", "event_number", "targets"];

@@ -2,9 +2,9 @@
 
 use crate::cookie::Flags;
 use crate::dm::Target;
-use crate::emit::printable;
 use crate::info::{Info, Related, State};
 use crate::name::{DmUuid, Owner, dashed_uuid};
+use crate::text::printable;
 
 /// Width of the labels' column: a UUID of LVM's beside it ends at column 80.
 const LABEL: usize = 12;

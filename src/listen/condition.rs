@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use crate::cookie::Key;
 use crate::devno::Devno;
-use crate::emit::printable;
 use crate::error::{Error, Result};
+use crate::text::printable;
 
 /// What to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::LENGTH_MAX;
-use crate::emit::printable;
 use crate::error::{Error, Result};
+use crate::text::printable;
 
 /// A device's UUID, as the kernel holds it: 1 to 127 bytes without NUL, usually `SUBSYSTEM-…`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -180,30 +180,39 @@ mod tests {
         assert!(of("").is_empty() && of("/dev/dm-0: UUID=\"1-").is_empty());
     }
 
+    /// An executable script. Written by a process of its own: a file that this one still had open for writing when
+    /// another test forks could not be run ("text file busy").
+    fn script(directory: &Path, text: &str) -> PathBuf {
+        let path = directory.join("blkid");
+        let made =
+            Command::new("sh").args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\""]).arg(&path).arg(text).status();
+        assert!(made.unwrap().success());
+        path
+    }
+
     #[test]
     fn a_prober_that_closes_its_output_and_hangs_or_fails_is_no_answer() {
         let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("blkid");
-        use std::os::unix::fs::PermissionsExt;
-        for script in ["exec >&-; exec sleep 60", "echo ID_FS_TYPE=ext4; exit 4"] {
-            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        for text in ["exec >&-; exec sleep 60", "echo ID_FS_TYPE=ext4; exit 4"] {
             let started = Instant::now();
-            let prober = Prober { program: program.clone(), timeout: Duration::from_millis(300) };
-            assert!(prober.probe(Path::new("/dev/null")).is_err(), "{script}");
-            assert!(started.elapsed() < Duration::from_secs(20), "{script}");
+            let prober = Prober { program: script(directory.path(), text), timeout: Duration::from_millis(300) };
+            assert!(prober.probe(Path::new("/dev/null")).is_err(), "{text}");
+            assert!(started.elapsed() < Duration::from_secs(20), "{text}");
         }
     }
 
     #[test]
     fn a_prober_that_hangs_is_killed_at_its_deadline() {
         let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("blkid");
-        std::fs::write(&program, "#!/bin/sh\nexec sleep 60\n").unwrap();
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let prober = Prober { program, timeout: Duration::from_millis(100) };
+        let prober = Prober { program: script(directory.path(), "exec sleep 60"), timeout: Duration::from_millis(100) };
         let error = prober.probe(Path::new("/dev/null")).unwrap_err();
         assert!(matches!(error.cause(), crate::error::Cause::TimedOut(_)), "{error}");
+    }
+
+    #[test]
+    fn what_a_prober_prints_is_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let prober = Prober { program: script(directory.path(), "echo ID_FS_TYPE=ext4"), timeout: Duration::from_secs(20) };
+        assert_eq!(prober.probe(Path::new("/dev/null")).unwrap(), [(b"ID_FS_TYPE".to_vec(), b"ext4".to_vec())]);
     }
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::slice::from_ref;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 
@@ -83,10 +83,16 @@ fn late_guests_leave_no_process() -> Result<(), String> {
     let arguments = ["mem=64M", "rootfstype=hostfs", "rootflags=/", "ro", &init, &mark].map(str::to_owned);
     let report = guest::boot(&arguments, &directory.path().join("log"), Duration::from_secs(4)).err().ok_or("it ended by itself")?;
     ensure(report.contains("was killed"), &format!("ended for another reason: {report}"))?;
-    let processes = std::fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten();
-    let left = processes
-        .filter(|process| std::fs::read(process.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&mark)));
-    ensure(left.count() == 0, "processes of the guest are left")
+    let is_of_the_guest = |process: std::fs::DirEntry| {
+        std::fs::read(process.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&mark))
+    };
+    // All are killed by now, but a process needs a moment to die.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while std::fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten().any(is_of_the_guest) {
+        ensure(Instant::now() < deadline, "processes of the guest are left")?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// systemd's own opinion on both install trees, where udevadm has one (254 and later).

@@ -16,7 +16,7 @@ use crate::listen::engine::{Engine, Places};
 use crate::listen::standalone::{self, Standalone};
 use crate::nodes::probe::Prober;
 use crate::udevd::Udevd;
-use crate::uevent::socket::{QUEUE, Socket};
+use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Socket};
 
 /// Do udevd's work for device-mapper devices where there is no udevd: links, records, cookies.
 #[derive(FromArgs, Debug)]
@@ -108,13 +108,14 @@ impl Listen {
             log::error!("{error}");
         }
         let stop = stop_pipe()?;
+        let buffer = vec![0; DATAGRAM_MAX];
         harden();
         announce(self.pid_file.as_deref())?;
         if self.detached {
             crate::log::to_system();
             detach()?;
         }
-        let standalone = Standalone { engine, socket, control: &control, claim, stop, sys: Path::new(SYS), proc: Path::new(PROC) };
+        let standalone = Standalone { engine, socket, control: &control, claim, buffer, stop, sys: Path::new(SYS), proc: Path::new(PROC) };
         let counts = standalone.run();
         if let Some(path) = &self.pid_file {
             let _ = std::fs::remove_file(path);
@@ -227,7 +228,7 @@ fn stop_pipe() -> Result<UnixStream> {
 /// From here on nothing of this process is swapped out or thrown away, so that it works while the disks under the root
 /// file system and the swap do not; and it is the last to be killed for want of memory. What is not permitted is said.
 fn harden() {
-    // The heap grows now, not when memory is short.
+    // The heap grows now, not when memory is short; all that is kept for good has its place in it already.
     drop(std::hint::black_box(vec![0u8; 96 << 10]));
     if let Err(errno) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
         log::warn!("{}", Error::os("lock", "memory", errno));

@@ -18,7 +18,7 @@ use crate::dm::sysfs::Sysfs;
 use crate::dm::{Control, Selector};
 use crate::error::{Cause, Error, Result};
 use crate::udevdb::Record;
-use crate::uevent::socket::{DATAGRAM_MAX, Received, Socket};
+use crate::uevent::socket::{Received, Socket};
 use crate::uevent::{Source, Uevent};
 
 /// Events handled before we look whether we are to stop.
@@ -47,6 +47,8 @@ pub struct Standalone<'a> {
     pub control: &'a Control,
     /// The place of udevd, if it was claimed.
     pub claim: Option<Claim>,
+    /// Room for one datagram: [`DATAGRAM_MAX`](crate::uevent::socket::DATAGRAM_MAX) bytes, which are there before memory is locked.
+    pub buffer: Vec<u8>,
     /// A pipe that becomes readable when the loop is to end.
     pub stop: UnixStream,
     /// sysfs (`/sys`).
@@ -60,7 +62,7 @@ impl Standalone<'_> {
     /// until the cookies that were made while it stood are complete.
     pub fn run(mut self) -> Result<Counts> {
         let mut counts = Counts::default();
-        let mut buffer = vec![0; DATAGRAM_MAX];
+        let mut buffer = std::mem::take(&mut self.buffer);
         let mut callers = Vec::new();
         loop {
             let mut fds = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)];

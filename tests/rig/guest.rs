@@ -154,9 +154,11 @@ struct Guest(Child);
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // That nothing is left to kill is the normal case.
+        // That nothing is left to kill is the normal case. The kernel has made a session of its own, below `timeout`.
+        // No `--` before the group: dash's own kill does not know it.
+        const KILL: &str = r#"for group in $(ps -o pid= --ppid "$1") "$1"; do kill -KILL "-$group" 2>/dev/null; done"#;
         let group = self.0.id().to_string();
-        let _ = Command::new("/bin/sh").args(["-c", "kill -KILL -- \"-$1\" 2>/dev/null", "kill", &group]).status();
+        let _ = Command::new("/bin/sh").args(["-c", KILL, "kill", &group]).status();
         let _ = self.0.wait();
     }
 }

@@ -1,7 +1,9 @@
 //! The rig's own tests: that its comparison sees what it must see, and that it can fail.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::slice::from_ref;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 
@@ -47,6 +49,7 @@ pub(crate) fn trials(parity: &[Scenario]) -> Vec<Trial> {
         ("a_panic_of_the_guest_is_reported", "assert_eq 1 1\necho c >/proc/sysrq-trigger\n", "panicked"),
     ];
     trials.extend(bad.map(|(name, text, complaint)| refused(name, text, complaint)));
+    trials.push(guest_test("a_guest_that_outlives_its_deadline_leaves_no_process", late_guests_leave_no_process));
     trials.push(udevadm_verify());
     trials
 }
@@ -60,9 +63,36 @@ fn refused(name: &'static str, text: &'static str, complaint: &'static str) -> T
         let report = judge::stock_alone(&Scenario::read("self", &path)?).err().ok_or("it passed")?;
         ensure(report.contains(complaint), &format!("failed for another reason: {report}"))
     };
+    guest_test(name, body)
+}
+
+fn guest_test(name: &str, body: impl FnOnce() -> Result<(), String> + Send + 'static) -> Trial {
     let missing = scenario::missing_to_boot();
     let kind = missing.as_ref().map_or_else(String::new, |reason| format!("skipped: {reason}"));
     Trial::test(format!("rig::{name}"), move || body().map_err(Failed::from)).with_kind(kind).with_ignored_flag(missing.is_some())
+}
+
+/// Killed by the host: the guest's kernel, its helpers and its processes.
+fn late_guests_leave_no_process() -> Result<(), String> {
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mark = format!("uml_dir={}", directory.path().display());
+    let init = directory.path().join("init");
+    std::fs::write(&init, "#!/bin/sh\nexec sleep 1000\n").map_err(|error| error.to_string())?;
+    std::fs::set_permissions(&init, std::fs::Permissions::from_mode(0o755)).map_err(|error| error.to_string())?;
+    let init = format!("init={}", init.display());
+    let arguments = ["mem=64M", "rootfstype=hostfs", "rootflags=/", "ro", &init, &mark].map(str::to_owned);
+    let report = guest::boot(&arguments, &directory.path().join("log"), Duration::from_secs(4)).err().ok_or("it ended by itself")?;
+    ensure(report.contains("was killed"), &format!("ended for another reason: {report}"))?;
+    let is_of_the_guest = |process: std::fs::DirEntry| {
+        std::fs::read(process.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&mark))
+    };
+    // All are killed by now, but a process needs a moment to die.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while std::fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten().any(is_of_the_guest) {
+        ensure(Instant::now() < deadline, "processes of the guest are left")?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// systemd's own opinion on both install trees, where udevadm has one (254 and later).

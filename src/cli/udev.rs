@@ -2,12 +2,14 @@ use std::path::Path;
 
 use argh::FromArgs;
 
-use crate::decision::{Decision, Event};
+use crate::cookie::Flags;
+use crate::decision::{self, Decision, Event};
 use crate::devno::Devno;
 use crate::dm::sysfs::Sysfs;
 use crate::dm::{Control, Device, Selector};
 use crate::emit::event;
 use crate::error::Result;
+use crate::udevdb::Record;
 
 /// Print an event's properties as KEY='value' lines: the import program of the udev rules.
 #[derive(FromArgs, Debug)]
@@ -20,7 +22,13 @@ pub(super) struct Udev {
 
 impl Udev {
     pub(super) fn run(self) -> Result<()> {
-        let event = Event::from_env(|name| std::env::var(name).ok())?;
+        let mut event = Event::from_env(|name| std::env::var(name).ok())?;
+        // The rules have imported nothing yet when there is a cookie. One without a tool behind it (and a person's
+        // question without an event) needs what is recorded.
+        let genuine = event.cookie.is_some_and(|cookie| cookie.flags().contains(Flags::PRIMARY_SOURCE));
+        if !genuine && let Ok(Some(record)) = Record::read(Path::new("/run/udev"), self.device) {
+            event.recorded = event.recorded.union(decision::recorded_flags(|name| record.property(name) == Some(b"1")));
+        }
         let decision = Decision::of(&event);
         let device = match query(self.device) {
             Ok(device) => Some(device),

@@ -125,9 +125,14 @@ perl -e '
 	socket(my $s, 16, 3, 15) or die $!;
 	bind($s, pack("SSLL", 16, 0, 0, 0)) or die $!;
 	setsockopt($s, 1, 32, pack("i", 16 << 20)) or die $!; # SO_SNDBUFFORCE
-	for my $text ("remove\@/devices/virtual/block/dm-0\0ACTION=remove\0DEVPATH=/devices/virtual/block/dm-0\0SUBSYSTEM=block\0MAJOR=254\0MINOR=0\0", "", "\0", "x" x 100000, "x" x (4 << 20)) {
+	for my $text ("remove\@/devices/virtual/block/dm-0\0ACTION=remove\0DEVPATH=/devices/virtual/block/dm-0\0SUBSYSTEM=block\0MAJOR=254\0MINOR=0\0", "", "\0", "x" x 100000) {
 		defined send($s, $text, 0, pack("SSLL", 16, 0, 0, 1)) or $text eq "" or die $!; # the kernel itself refuses an empty one
-	}'
+	}
+	# The largest up to 4 MiB that the kernel takes from a process at all; longer than any buffer of ours.
+	my $size = 4 << 20;
+	$size >>= 1 until $size < 128 << 10 or defined send($s, "x" x $size, 0, pack("SSLL", 16, 0, 0, 1));
+	die "no large datagram was sent" if $size < 128 << 10;
+	print "rig: a forged datagram of $size bytes\n";'
 assert_eq "$expected_links" "$(links)" 'links after forged events'
 
 # --- hand-over

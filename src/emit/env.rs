@@ -1,7 +1,5 @@
 //! Properties as `KEY='value'` lines, the form that udev's IMPORT{program} and a shell both read.
 
-use std::io::{self, Write};
-
 use crate::text::printable;
 
 /// Lines collected to be written at once: udev must not import half of a decision.
@@ -28,11 +26,6 @@ impl Properties {
             let (key, value) = line.split_once('=')?;
             Some((key, value.strip_prefix('\'')?.strip_suffix('\'')?))
         })
-    }
-
-    /// Writes all lines in one call.
-    pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(self.0.as_bytes())
     }
 }
 

@@ -6,6 +6,7 @@
 //! ```text
 //! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
 //! DEVICE → Devno → dm, sysfs, udev record → Info → emit             (explanation)
+//! list of all → sysfs, mounts, udev records → Survey → emit         (inventory)
 //! uevent → Device → Decision → plan of links → apply                (standalone mode)
 //! uevent → what happened → emit                                     (monitor)
 //! DM_COOKIE → Cookie → semaphore                                    (synchronisation)
@@ -17,7 +18,7 @@
 //! - [`cookie`]: libdevmapper's cookies: the value and its flags (pure), the semaphore behind it, transactions of
 //!   several events, who waits for what.
 //! - [`udevdb`]: a device's record in the udev database. Pure, but for reading and writing it.
-//! - [`info`]: all that is known of one device, gathered once.
+//! - [`info`]: all that is known of one device, gathered once. [`survey`]: all devices, with what is below and above each.
 //! - [`uevent`]: events of the kernel and of udevd: parsing (pure), framing (pure), the netlink socket.
 //! - [`decision`]: what an event means: the decision table. Pure.
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
@@ -40,6 +41,7 @@ pub mod listen;
 pub mod log;
 pub mod name;
 pub mod nodes;
+pub mod survey;
 pub mod text;
 pub mod udevd;
 pub mod udevdb;

@@ -73,6 +73,31 @@ impl Sysfs {
         self.related("holders")
     }
 
+    /// The disk that a partition lies on; `None` for what is no partition.
+    pub fn disk(&self) -> Option<Devno> {
+        self.attribute("partition").ok()??;
+        // The link leads into the disk's own directory.
+        self.parsed("../dev")
+    }
+
+    /// The partitions of a disk.
+    pub fn partitions(&self) -> Vec<Devno> {
+        let Ok(link) = fs::read_link(&self.directory) else { return Vec::new() };
+        let Some(disk) = link.file_name() else { return Vec::new() };
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        // Folders named after the disk: `sda1`, `nvme0n1p1`.
+        let named = entries.filter(|entry| entry.file_name().as_bytes().strip_prefix(disk.as_bytes()).is_some_and(|rest| !rest.is_empty()));
+        let partitions = named.map(|entry| entry.path()).filter(|path| path.join("partition").exists());
+        let mut numbers: Vec<_> = partitions.filter_map(|path| number_in(&path)).collect();
+        numbers.sort();
+        numbers
+    }
+
+    /// An attribute that is text for people, without white space at its ends: `loop/backing_file`, `device/model`.
+    pub fn text(&self, name: &str) -> Option<Vec<u8>> {
+        Some(self.attribute(name).ok()??.trim_ascii().to_vec()).filter(|text| !text.is_empty())
+    }
+
     /// Everything of an attribute but its final newline; `None` where there is none.
     fn attribute(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.directory.join(name);
@@ -90,6 +115,10 @@ impl Sysfs {
     }
 
     fn number(&self, name: &str) -> Option<u64> {
+        self.parsed(name)
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         str::from_utf8(&self.attribute(name).ok()??).ok()?.trim().parse().ok()
     }
 
@@ -107,8 +136,12 @@ pub fn list(sys: &Path) -> Vec<Listed> {
 
 /// The device numbers of a directory of links to block devices; what vanishes meanwhile is left out.
 fn numbers_in(directory: &Path) -> Vec<Devno> {
-    let number = |entry: io::Result<fs::DirEntry>| fs::read_to_string(entry.ok()?.path().join("dev")).ok()?.trim().parse().ok();
+    let number = |entry: io::Result<fs::DirEntry>| number_in(&entry.ok()?.path());
     let mut numbers: Vec<_> = fs::read_dir(directory).into_iter().flatten().filter_map(number).collect();
     numbers.sort();
     numbers
+}
+
+fn number_in(directory: &Path) -> Option<Devno> {
+    fs::read_to_string(directory.join("dev")).ok()?.trim().parse().ok()
 }

@@ -147,6 +147,11 @@ impl<'a> Sources<'a> {
         self.control.is_some()
     }
 
+    /// The control node, for those who may use it.
+    pub fn control(&self) -> Option<&Control> {
+        self.control.as_ref()
+    }
+
     /// All devices, by name.
     pub fn devices(&self) -> &[Listed] {
         &self.devices
@@ -228,7 +233,8 @@ impl<'a> Sources<'a> {
         Some(self.relate(devno)).filter(|other| !other.device_mapper)?.name
     }
 
-    fn relate(&self, devno: Devno) -> Related {
+    /// A neighbour's name: device-mapper's, or the kernel's for devices of other kinds.
+    pub fn relate(&self, devno: Devno) -> Related {
         let sysfs = Sysfs::new(&self.roots.sys, devno);
         let listed = self.devices.iter().find(|device| device.devno == devno).map(|device| device.name.clone());
         // One that is younger than the list is still not named `dm-N`.
@@ -259,5 +265,7 @@ fn quoted(word: &str) -> String {
     if plain { word.to_string() } else { format!("'{}'", printable(word.as_bytes())) }
 }
 
+#[cfg(test)]
+pub(crate) mod system;
 #[cfg(test)]
 mod tests;

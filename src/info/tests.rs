@@ -1,67 +1,7 @@
 use std::fs;
-use std::os::unix::fs::symlink;
 
+use super::system::System;
 use super::*;
-
-/// A system as an ordinary user sees it: a sysfs tree and udev records in a folder of its own.
-struct System {
-    _folder: tempfile::TempDir,
-    roots: Roots,
-}
-
-impl System {
-    /// LUKS (254:10) on an LVM volume (254:0) on loop0 (7:0); a partition (254:18) of the LUKS device.
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        let system = Self { roots: Roots { dev: at("dev"), sys: at("sys"), proc: at("proc"), run_udev: at("udev") }, _folder: folder };
-        system.device("loop0", "7:0", "409600", &[], &["dm-0"]);
-        system.device("dm-0", "254:0", "49152", &["loop0"], &["dm-10"]);
-        system.dm("dm-0", "vg-my--data", "LVM-7vPI6fXEkxBUKCKodQ9MPY82MtD93q6izTRk2Fvgk2zKKKGmj2gWOY162bK3IR6h", "0");
-        system.device("dm-10", "254:10", "16384", &["dm-0"], &["dm-18"]);
-        system.dm("dm-10", "secret", "CRYPT-LUKS2-0123456789abcdef0123456789abcdef-secret", "1");
-        system.device("dm-18", "254:18", "0", &["dm-10"], &[]);
-        system.dm("dm-18", "secret1", "part1-CRYPT-LUKS2-0123456789abcdef0123456789abcdef-secret", "0");
-        fs::create_dir_all(system.roots.run_udev.join("data")).unwrap();
-        fs::write(system.roots.run_udev.join("data/b254:10"), include_bytes!("../../tests/fixtures/info/udev-crypt")).unwrap();
-        system
-    }
-
-    fn device(&self, kernel: &str, devno: &str, size: &str, slaves: &[&str], holders: &[&str]) {
-        let sys = &self.roots.sys;
-        let home = sys.join("devices").join(kernel);
-        for folder in [home.clone(), sys.join("dev/block"), sys.join("class/block"), home.join("slaves"), home.join("holders")] {
-            fs::create_dir_all(folder).unwrap();
-        }
-        for (file, value) in [("dev", devno), ("size", size), ("ro", "0")] {
-            fs::write(home.join(file), format!("{value}\n")).unwrap();
-        }
-        symlink(format!("../../devices/{kernel}"), sys.join("dev/block").join(devno)).unwrap();
-        symlink(format!("../../devices/{kernel}"), sys.join("class/block").join(kernel)).unwrap();
-        for (folder, others) in [("slaves", slaves), ("holders", holders)] {
-            for other in others {
-                symlink(format!("../../{other}"), home.join(folder).join(other)).unwrap();
-            }
-        }
-    }
-
-    fn dm(&self, kernel: &str, name: &str, uuid: &str, suspended: &str) {
-        let home = self.roots.sys.join("devices").join(kernel).join("dm");
-        fs::create_dir_all(&home).unwrap();
-        for (file, value) in [("name", name), ("uuid", uuid), ("suspended", suspended)] {
-            fs::write(home.join(file), format!("{value}\n")).unwrap();
-        }
-    }
-
-    fn sources(&self) -> Sources<'_> {
-        Sources { roots: &self.roots, control: None, devices: sysfs::list(&self.roots.sys), udevd: true }
-    }
-
-    fn gather(&self, word: &str) -> Info {
-        let sources = self.sources();
-        sources.gather(sources.find(word, Meaning::Any).unwrap()).unwrap()
-    }
-}
 
 fn names(others: &[Related]) -> Vec<String> {
     others.iter().map(|other| String::from_utf8(other.name.clone().unwrap()).unwrap()).collect()

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::process::ExitCode;
 
 use nix::errno::Errno;
 
@@ -114,12 +113,7 @@ impl Error {
         self.cause == Cause::Os(Errno::EPIPE)
     }
 
-    /// The documented exit status: dmhelper(8), EXIT STATUS.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.status())
-    }
-
-    /// The same as a number: of several failures the highest is the program's.
+    /// The documented exit status: dmhelper(8), EXIT STATUS. Of several failures the highest is the program's.
     pub fn status(&self) -> u8 {
         match self.cause {
             Cause::Os(_) | Cause::Malformed(_) => 1,

@@ -29,6 +29,11 @@ pub fn to_system() {
     SYSTEM.store(true, Ordering::Relaxed);
 }
 
+/// Whether messages go to the system's log, because udevd runs us.
+pub fn is_system() -> bool {
+    SYSTEM.load(Ordering::Relaxed)
+}
+
 struct Logger;
 
 impl Log for Logger {
@@ -38,7 +43,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         let text = printable(record.args().to_string().as_bytes());
-        let logged = SYSTEM.load(Ordering::Relaxed) && (to_syslog(record.level(), &text).is_ok() || to_kmsg(record.level(), &text).is_ok());
+        let logged = is_system() && (to_syslog(record.level(), &text).is_ok() || to_kmsg(record.level(), &text).is_ok());
         if !logged {
             // Nobody is left to tell when stderr is closed. One write, so that no other process's line cuts ours.
             let _ = io::stderr().write_all(format!("dmhelper: {text}\n").as_bytes());

@@ -1,16 +1,21 @@
 //! The `dmhelper` program: run, report, exit.
+#![no_main]
 
-use std::process::ExitCode;
+use std::ffi::c_int;
 
-fn main() -> ExitCode {
+/// C's main. The runtime that std starts before a Rust `main` reads /proc/self/maps and prepares for overflowing
+/// stacks: half of the system calls of a process that lives for a millisecond, several times for each event.
+#[allow(unsafe_code)] // The C library knows its main by this name.
+#[unsafe(no_mangle)]
+extern "C" fn main() -> c_int {
     dmhelper::log::start();
-    match dmhelper::cli::run(std::env::args_os()) {
-        Ok(status) => status,
-        Err(error) => {
-            if !error.is_closed_pipe() {
-                log::error!("{error}");
-            }
-            error.exit_code()
+    dmhelper::stdio::prepare();
+    let status = dmhelper::cli::run(std::env::args_os()).unwrap_or_else(|error| {
+        if !error.is_closed_pipe() {
+            log::error!("{error}");
         }
-    }
+        error.status()
+    });
+    // Flushes what is buffered.
+    std::process::exit(status.into())
 }

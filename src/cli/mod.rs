@@ -8,7 +8,6 @@ mod udev;
 mod wait;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use argh::FromArgs;
 
@@ -39,9 +38,9 @@ enum Command {
 #[argh(subcommand, name = "version")]
 struct Version {}
 
-/// Parses the command line and runs its command.
-pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode> {
-    let Some(arguments) = parse(words)? else { return Ok(ExitCode::SUCCESS) };
+/// Parses the command line, runs its command and tells the program's exit status.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
+    let Some(arguments) = parse(words)? else { return Ok(0) };
     match arguments.command {
         Command::Info(command) => command.run()?,
         Command::Udev(command) => command.run()?,
@@ -52,7 +51,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<ExitCode> {
         Command::Wait(command) => command.run()?,
         Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n"))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// The arguments; `None` when they asked for help, which is printed then.

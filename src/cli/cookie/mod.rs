@@ -5,7 +5,6 @@ mod run;
 mod wait;
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use argh::FromArgs;
 
@@ -85,7 +84,7 @@ fn flags_from_names(names: &str) -> std::result::Result<cookie::Flags, String> {
 }
 
 impl Cookie {
-    pub(super) fn run(self) -> Result<ExitCode> {
+    pub(super) fn run(self) -> Result<u8> {
         match self.command {
             Command::Flags(Flags { cookie }) => flags(cookie)?,
             Command::Complete(command) => command.run()?,
@@ -99,7 +98,7 @@ impl Cookie {
             Command::Release(command) => command.run()?,
             Command::Guard(command) => command.run()?,
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(0)
     }
 }
 

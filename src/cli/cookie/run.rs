@@ -1,7 +1,7 @@
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use argh::FromArgs;
@@ -43,7 +43,7 @@ pub(super) struct Guard {
 }
 
 impl Run {
-    pub(super) fn run(self) -> Result<ExitCode> {
+    pub(super) fn run(self) -> Result<u8> {
         let words = self.command.strip_prefix(&["--".to_string()]).unwrap_or(&self.command);
         let [program, arguments @ ..] = words else {
             return Err(Error::usage("command", "cookie run", "no command to run; see dmhelper cookie run --help"));
@@ -171,10 +171,10 @@ fn pass_on(number: i32, child: &AtomicI32, semaphore: Semaphore) {
 }
 
 /// A command's status as a shell shows it: 128 and the signal's number when a signal ended it.
-fn own_status(status: ExitStatus) -> ExitCode {
+fn own_status(status: ExitStatus) -> u8 {
     exit_code(status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1))
 }
 
-fn exit_code(status: i32) -> ExitCode {
-    ExitCode::from(u8::try_from(status).unwrap_or(1))
+fn exit_code(status: i32) -> u8 {
+    u8::try_from(status).unwrap_or(1)
 }

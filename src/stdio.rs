@@ -1,0 +1,28 @@
+//! Standard input, output and error, made safe to use: what std does before a Rust `main` (see main.rs), where it is
+//! needed. udevd opens all three for what its rules run, and nobody else reads there.
+
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use nix::fcntl::{OFlag, open};
+use nix::libc::{SIGPIPE, STDERR_FILENO};
+use nix::sys::stat::Mode;
+
+/// Call it after [`crate::log::start`], before any file is opened. What fails is left as it is: nothing that is asked
+/// of the program depends on it.
+pub fn prepare() {
+    if crate::log::is_system() {
+        return;
+    }
+    // The next file that is opened would become a closed standard stream, and our messages would be written into it.
+    // Programs that we start inherit the three.
+    while let Ok(null) = open("/dev/null", OFlag::O_RDWR, Mode::empty()) {
+        if null.as_raw_fd() > STDERR_FILENO {
+            break;
+        }
+        let _stays_open = null.into_raw_fd();
+    }
+    // A reader that has gone away is an error of the write, not our death. Programs that we start are not affected.
+    let _ = signal_hook::flag::register(SIGPIPE, Arc::new(AtomicBool::new(false)));
+}

@@ -25,6 +25,8 @@ pub enum Cause {
     TimedOut(String),
     /// No udevd is running: what is waited for cannot come. Status 6.
     NoUdevd,
+    /// All was done that could be, and something is left for the caller to see to; the text says what: status 7.
+    Remains(String),
     /// Any other error of the system: status 1.
     Os(Errno),
     /// A reply or a record that is not what its source documents: status 1.
@@ -80,6 +82,11 @@ impl Error {
         Self::new(operation, object, Cause::NoUdevd)
     }
 
+    /// Something that is left for the caller to see to.
+    pub fn remains(operation: &'static str, object: impl AsRef<[u8]>, what: impl Into<String>) -> Self {
+        Self::new(operation, object, Cause::Remains(what.into()))
+    }
+
     /// Bytes that break their format.
     pub fn malformed(operation: &'static str, object: impl AsRef<[u8]>, cause: impl Into<String>) -> Self {
         Self::new(operation, object, Cause::Malformed(cause.into()))
@@ -122,6 +129,7 @@ impl Error {
             Cause::Denied => 4,
             Cause::TimedOut(_) => 5,
             Cause::NoUdevd => 6,
+            Cause::Remains(_) => 7,
         }
     }
 }
@@ -130,7 +138,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: ", self.operation, self.object)?;
         match &self.cause {
-            Cause::Usage(text) | Cause::Malformed(text) | Cause::TimedOut(text) => f.write_str(text)?,
+            Cause::Usage(text) | Cause::Malformed(text) | Cause::TimedOut(text) | Cause::Remains(text) => f.write_str(text)?,
             Cause::NoCookie => f.write_str("no such cookie in this IPC namespace")?,
             Cause::NoUdevd => f.write_str("udevd is not running, nothing will complete this")?,
             Cause::NotFound => f.write_str("no such device-mapper device")?,

@@ -9,6 +9,7 @@
 //! list of all → sysfs, mounts, udev records → Survey → emit         (inventory)
 //! uevent → Device → Decision → plan of links → apply                (standalone mode)
 //! uevent → what happened → emit                                     (monitor)
+//! image's tree, root → dm → what it needs → faults                (check of an initramfs)
 //! DM_COOKIE → Cookie → semaphore                                    (synchronisation)
 //! ```
 //!
@@ -24,6 +25,7 @@
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`nodes`]: links and nodes: what a device should have (pure), atomic changes, what blkid says.
 //! - [`listen`]: the event loops: standalone mode, monitor, wait.
+//! - [`initramfs`]: what an image lacks, or has twice.
 //! - [`cli`]: arguments and wiring of the subcommands.
 //!
 //! `unsafe` is confined to [`dm`] (ioctls of the control node) and [`cookie::sem`] (System V semaphores).
@@ -37,6 +39,7 @@ pub mod dm;
 pub mod emit;
 pub mod error;
 pub mod info;
+pub mod initramfs;
 pub mod listen;
 pub mod log;
 pub mod name;

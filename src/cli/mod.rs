@@ -1,5 +1,6 @@
 //! Every subcommand's arguments: the one definition of the command line.
 
+mod check_initramfs;
 mod cookie;
 mod info;
 mod listen;
@@ -30,6 +31,7 @@ enum Command {
     Event(listen::EventCommand),
     Monitor(monitor::Monitor),
     Wait(wait::Wait),
+    CheckInitramfs(check_initramfs::CheckInitramfs),
     Version(Version),
 }
 
@@ -49,6 +51,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
         Command::Event(command) => command.run()?,
         Command::Monitor(command) => command.run()?,
         Command::Wait(command) => command.run()?,
+        Command::CheckInitramfs(command) => command.run()?,
         Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n"))?,
     }
     Ok(0)

@@ -139,6 +139,12 @@ impl<'a> Survey<'a> {
         self.usage().mounts.get(&devno).map_or(&[], Vec::as_slice)
     }
 
+    /// The block devices whose file systems are mounted there, hidden ones included.
+    pub fn mounted_at(&self, at: &[u8]) -> Vec<Devno> {
+        let there = |mounts: &[Mount]| mounts.iter().any(|mount| mount.at == at);
+        self.usage().mounts.iter().filter(|(_, mounts)| there(mounts)).map(|(devno, _)| *devno).collect()
+    }
+
     /// Whether the kernel swaps to it.
     pub fn is_swap(&self, devno: Devno) -> bool {
         self.usage().swaps.contains(&devno)

@@ -23,6 +23,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mkfs.ext4", "e2fsprogs"),
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),
+    ("mkinitramfs", "initramfs-tools-core"),
 ];
 const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours", "listen"];
 

@@ -11,20 +11,25 @@ UDEVRULESDIR ?= /usr/lib/udev/rules.d
 # debian:   55-dm, 56-lvm, 60-persistent-storage-dm, 95-dm-notify (Debian and its children).
 # The default is the system's own: rules under other names than the distribution's would stand beside them.
 RULES_LAYOUT ?= $(if $(wildcard /etc/debian_version),debian,upstream)
+# dracut's modules. Without ours, dracut adds its own rules and dmsetup to an image; where there is no dracut, nobody
+# reads them. Empty: not installed.
+DRACUTDIR    ?= $(PREFIX)/lib/dracut
 DESTDIR      ?=
 CARGO        ?= cargo
 
 RULES_upstream := 10-dm:10-dm 11-dm-lvm:11-dm-lvm 13-dm-disk:13-dm-disk 95-dm-notify:95-dm-notify
 RULES_debian   := 10-dm:55-dm 11-dm-lvm:56-lvm 13-dm-disk:60-persistent-storage-dm 95-dm-notify:95-dm-notify
 RULES          := $(RULES_$(RULES_LAYOUT))
+RULE_FILES     := $(foreach rule,$(RULES),$(lastword $(subst :, ,$(rule))).rules)
+DRACUT_MODULES := 60dm 99dmhelper
 
 # .cargo/config.toml's "host-tuple" puts it below a directory named after the target triple.
 BINARY  = $(firstword $(wildcard target/*/release/dmhelper))
 
-.PHONY: help build test check demo bench install uninstall setup clean
+.PHONY: help build test test-boot check demo bench install uninstall setup clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 build: ## the static binary, under target/
 	$(CARGO) build --release --locked
@@ -35,6 +40,9 @@ setup: ## install what building and testing need (Debian packages), saying so
 
 test: setup check ## everything: unit tests, lints, and the rig on a real kernel
 	$(CARGO) test --locked
+
+test-boot: setup ## boots from initramfs images, with the stock set-up and with ours (see tests/README.md)
+	$(CARGO) test --locked --test boot
 
 check: ## formatting and lints
 	$(CARGO) fmt --check
@@ -51,20 +59,27 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 
 # Does not build: root need not have a Rust toolchain.
-install: ## binary, rules, man pages, after make build; see README.md for DESTDIR, PREFIX and RULES_LAYOUT
+install: ## binary, rules, dracut modules, man pages, after make build; see README.md for DESTDIR, PREFIX and RULES_LAYOUT
 	$(if $(BINARY),,$(error nothing to install: run "make build" first))
 	$(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
 	$(foreach rule,$(RULES),install -D -m 0644 rules/$(firstword $(subst :, ,$(rule))).rules.in \
 		$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules &&) true
 	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|g' \
-		$(foreach rule,$(RULES),$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules)
+		$(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES))
+ifneq ($(DRACUTDIR),)
+	$(foreach module,$(DRACUT_MODULES),install -D -m 0755 -t $(DESTDIR)$(DRACUTDIR)/modules.d/$(module) \
+		dracut/$(module)/*.sh &&) true
+	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|g; s|@RULES@|$(RULE_FILES)|' \
+		$(foreach module,$(DRACUT_MODULES),$(DESTDIR)$(DRACUTDIR)/modules.d/$(module)/module-setup.sh)
+endif
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(wildcard man/*.8)
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYOUT)
 	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
-	rm -f $(foreach rule,$(RULES),$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules)
+	rm -f $(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES))
+	$(if $(DRACUTDIR),rm -rf $(addprefix $(DESTDIR)$(DRACUTDIR)/modules.d/,$(DRACUT_MODULES)))
 	rm -rf $(DESTDIR)$(DOCDIR)
 	@echo 'Reinstall the packages of the distribution'"'"'s own rules now (dmsetup and lvm2 on Debian): without any,'
 	@echo 'tools that change device-mapper devices wait for udev for ever.'

@@ -42,9 +42,11 @@ pub(crate) struct Run {
 }
 
 /// Time after the guest's own deadline for it to explain itself, before it is killed.
-const GRACE: Duration = Duration::from_secs(20);
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
 const BOOT: Duration = Duration::from_secs(40);
 const TAIL_LINES: usize = 40;
+/// What a guest finds in the shared directory; the last two are for making disks to boot from.
+pub(crate) const SCRIPTS: &[&str] = &["rig/guest/init.sh", "rig/guest/boot.sh", "rig/guest/lib.sh", "boot/disk.sh", "boot/root-init.sh"];
 
 type Kept = Arc<OnceLock<Result<Arc<Run>, String>>>;
 /// Runs under our rules, by scenario: compared with the stock rules and with `dmhelper listen`.
@@ -79,19 +81,20 @@ pub(crate) fn run(scenario: &Scenario, rules: Rules) -> Result<Run, String> {
     let _ = fs::remove_dir_all(&kept);
     copy_tree(&shared.path().join("out"), &kept)?;
     collected.map_err(|error| {
-        let step = log.lines().rev().find_map(|line| line.strip_prefix("rig: step ")).unwrap_or("none yet");
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default().join("\n  | ");
-        format!(
-            "{} under {}: {error}\nlast step: {step}\nguest log ({}), its end:\n  | {tail}",
-            scenario.test_name(),
-            match rules {
-                Rules::Listen => "`dmhelper listen`".to_owned(),
-                _ => format!("the {} rules", rules_label(scenario, rules)),
-            },
-            log_path.display()
-        )
+        let under = match rules {
+            Rules::Listen => "`dmhelper listen`".to_owned(),
+            _ => format!("the {} rules", rules_label(scenario, rules)),
+        };
+        format!("{} under {under}: {}", scenario.test_name(), with_log(&error, &log, &log_path))
     })
+}
+
+/// The error, and for whoever has to find out why: the last step, the log's end and its path.
+pub(crate) fn with_log(error: &str, log: &str, log_path: &Path) -> String {
+    let step = log.lines().rev().find_map(|line| line.strip_prefix("rig: step ")).unwrap_or("none yet");
+    let lines: Vec<&str> = log.lines().collect();
+    let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default().join("\n  | ");
+    format!("{error}\nlast step: {step}\nguest log ({}), its end:\n  | {tail}", log_path.display())
 }
 
 /// Where the guest's console of this scenario under these rules is kept.
@@ -112,13 +115,14 @@ fn rules_label(scenario: &Scenario, rules: Rules) -> String {
 }
 
 /// The directory shared with the guest: its scripts, the scenario, our install tree, and `out` for the results.
-fn prepare(scenario: &Scenario, rules: Rules) -> Result<TempDir, String> {
+pub(crate) fn prepare(scenario: &Scenario, rules: Rules) -> Result<TempDir, String> {
     let parent = install::rig_directory()?;
     let shared = tempfile::Builder::new().prefix("guest-").tempdir_in(&parent).map_err(|error| format!("{}: {error}", parent.display()))?;
     let here = shared.path();
     let io = |error: std::io::Error| format!("{}: {error}", here.display());
-    for script in ["init.sh", "boot.sh", "lib.sh"] {
-        fs::copy(root().join("tests/rig/guest").join(script), here.join(script)).map_err(io)?;
+    for script in SCRIPTS {
+        let script = root().join("tests").join(script);
+        fs::copy(&script, here.join(script.file_name().unwrap_or_default())).map_err(io)?;
     }
     make_executable(&here.join("init.sh")).map_err(io)?;
     fs::copy(&scenario.path, here.join("scenario.sh")).map_err(io)?;
@@ -144,7 +148,7 @@ fn make_executable(path: &Path) -> std::io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }
 
-fn copy_tree(from: &Path, to: &Path) -> Result<(), String> {
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<(), String> {
     let status = Command::new("cp").arg("-a").arg(from).arg(to).status().map_err(|error| format!("cp: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("cp -a {} {}: {status}", from.display(), to.display())) }
 }
@@ -192,7 +196,7 @@ pub(crate) fn boot(arguments: &[String], log_path: &Path, deadline: Duration) ->
     }
 }
 
-fn collect(shared: &Path, log: &str, log_path: &Path) -> Result<Run, String> {
+pub(crate) fn collect(shared: &Path, log: &str, log_path: &Path) -> Result<Run, String> {
     let out = shared.join("out");
     if log.contains("Kernel panic") {
         return Err("the guest's kernel panicked".to_owned());

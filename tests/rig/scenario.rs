@@ -24,8 +24,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("busybox", "busybox-static"),
     ("cpio", "cpio"),
     ("mkinitramfs", "initramfs-tools-core"),
+    ("dracut", "dracut-core"),
 ];
-const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours", "listen"];
+const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours", "listen", "dracut", "initramfs-tools", "root"];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -42,8 +43,12 @@ pub(crate) fn root() -> &'static Path {
 }
 
 pub(crate) fn discover(folder: &str) -> Result<Vec<Scenario>, String> {
-    let directory = root().join("tests/scenarios").join(folder);
-    let entries = fs::read_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    discover_in(&root().join("tests/scenarios").join(folder), folder)
+}
+
+/// Every script of the directory, each one test of that folder's.
+pub(crate) fn discover_in(directory: &Path, folder: &str) -> Result<Vec<Scenario>, String> {
+    let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|error| format!("{}: {error}", directory.display()))?.path();
@@ -79,6 +84,12 @@ impl Scenario {
         let seconds = self.header.get("timeout").and_then(|text| text.parse().ok()).unwrap_or(120);
         let slowness = std::env::var("RIG_SLOWNESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
         Duration::from_secs(seconds * slowness)
+    }
+
+    /// A key of the header that only some kind of scenario has.
+    #[allow(dead_code, reason = "those of tests/boot have some")]
+    pub(crate) fn key(&self, key: &str) -> Option<&str> {
+        self.header.get(key).map(String::as_str)
     }
 
     pub(crate) fn debugs_udevd(&self) -> bool {

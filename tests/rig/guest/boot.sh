@@ -44,6 +44,7 @@ configure_tools() {
 # udevd gets a mount namespace of its own. With our rules dmsetup is out of its reach there: whoever runs it from a
 # rule runs a recorder that fails. The scenario itself, outside, uses the real one.
 start_udevd() {
+	rm -f /run/udev/control # an initramfs may have left one that nobody listens to
 	cp /usr/sbin/dmsetup /run/rig-real-dmsetup
 	cat >/run/rig-recorder <<-'SH'
 		#!/bin/sh

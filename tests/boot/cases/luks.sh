@@ -1,0 +1,11 @@
+# The root in a LUKS2 volume on a disk.
+# needs: cryptsetup mkfs.ext4 busybox module:dm-crypt
+# dracut: root=/dev/mapper/luks-aaaaaaaa-1111-1111-1111-111111111111 rd.luks.uuid=aaaaaaaa-1111-1111-1111-111111111111 rd.luks.key=/etc/boot.key:/ rd.retry=60 rd.shell=0 rd.emergency=poweroff
+# root: luks-aaaaaaaa-1111-1111-1111-111111111111
+# shellcheck source=/dev/null
+. /rig/disk.sh
+disk 64M
+luks "$DISK" aaaaaaaa-1111-1111-1111-111111111111 root
+root_file_system /dev/mapper/root
+cryptsetup close root
+keep_disks "$DISK"

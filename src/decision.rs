@@ -39,8 +39,9 @@ pub const DISABLE_OTHER_RULES: &str = "DM_UDEV_DISABLE_OTHER_RULES_FLAG";
 
 impl Event {
     /// From a udev environment, asked by variable name.
-    pub fn from_env(mut get: impl FnMut(&str) -> Option<String>) -> crate::error::Result<Self> {
-        let action = match get("ACTION").as_deref() {
+    pub fn from_env<T: AsRef<str>>(mut get: impl FnMut(&str) -> Option<T>) -> crate::error::Result<Self> {
+        let is_one = |value: Option<T>| value.is_some_and(|value| value.as_ref() == "1");
+        let action = match get("ACTION").as_ref().map(AsRef::as_ref) {
             Some("add") => Action::Add,
             // By hand there is no event: tell what one without news would say.
             Some("change") | None => Action::Change,
@@ -49,10 +50,10 @@ impl Event {
         };
         Ok(Self {
             action,
-            cookie: get("DM_COOKIE").filter(|text| !text.is_empty()).map(|text| text.parse()).transpose()?,
+            cookie: get("DM_COOKIE").as_ref().map(AsRef::as_ref).filter(|text| !text.is_empty()).map(str::parse).transpose()?,
             synthetic: get("SYNTH_UUID").is_some(),
-            disk_ro: get("DISK_RO").as_deref() == Some("1"),
-            recorded: recorded_flags(|name| get(name).as_deref() == Some("1")),
+            disk_ro: is_one(get("DISK_RO")),
+            recorded: recorded_flags(|name| is_one(get(name))),
         })
     }
 }
@@ -244,16 +245,16 @@ mod tests {
     #[test]
     fn an_environment_becomes_an_event() {
         let event = Event::from_env(|name| match name {
-            "ACTION" => Some("change".into()),
-            "DM_COOKIE" => Some("4198400".into()),
-            "SYNTH_UUID" => Some("0".into()),
-            COOKIE_DISABLE_OTHER_RULES | "DM_UDEV_DISABLE_DISK_RULES_FLAG" | "DM_SUBSYSTEM_UDEV_FLAG0" => Some("1".into()),
+            "ACTION" => Some("change"),
+            "DM_COOKIE" => Some("4198400"),
+            "SYNTH_UUID" => Some("0"),
+            COOKIE_DISABLE_OTHER_RULES | "DM_UDEV_DISABLE_DISK_RULES_FLAG" | "DM_SUBSYSTEM_UDEV_FLAG0" => Some("1"),
             _ => None,
         })
         .unwrap();
         assert_eq!(event.cookie, Some(Cookie::new(4_198_400)));
         assert!(event.synthetic && !event.disk_ro);
         assert_eq!(event.recorded, Flags::DISABLE_DISK_RULES.union(Flags::DISABLE_OTHER_RULES));
-        assert!(Event::from_env(|name| (name == "DM_COOKIE").then(|| "x".into())).is_err());
+        assert!(Event::from_env(|name| (name == "DM_COOKIE").then_some("x")).is_err());
     }
 }

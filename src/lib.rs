@@ -1,7 +1,7 @@
 //! `dmhelper`: stable names, links and synchronisation for Linux device-mapper devices.
 //!
 //! Data flows one way; the modules stand in the order of the flow and import only what stands before them, or the
-//! foundations [`text`], [`error`], [`log`] and [`stdio`]:
+//! foundations [`text`], [`path`], [`error`], [`log`] and [`stdio`]:
 //!
 //! ```text
 //! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
@@ -44,6 +44,7 @@ pub mod listen;
 pub mod log;
 pub mod name;
 pub mod nodes;
+pub mod path;
 pub mod stdio;
 pub mod survey;
 pub mod text;

@@ -6,6 +6,8 @@ mod uuid;
 use std::borrow::Cow;
 use std::fmt;
 
+use arrayvec::ArrayVec;
+
 use crate::error::{Error, Result};
 use crate::text::printable;
 
@@ -15,19 +17,23 @@ pub use uuid::{DmUuid, Owner, dashed_lvm_uuid, dashed_uuid};
 /// Longest name or UUID in bytes (`DM_NAME_LEN`, `DM_UUID_LEN` less the terminating NUL).
 pub const LENGTH_MAX: usize = 127;
 
+/// The bytes of a name, of a UUID or of a part of one. They stand in place: whoever must not need memory while he handles
+/// an event may still ask for a device.
+pub type Bytes = ArrayVec<u8, LENGTH_MAX>;
+
 /// A device's name, as the kernel holds it: 1 to 127 bytes without NUL and `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DmName(Vec<u8>);
+pub struct DmName(Bytes);
 
 impl DmName {
     /// From the kernel's bytes.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self> {
-        let bytes = bytes.into();
-        let fault = match bytes.as_slice() {
-            [] => "empty",
-            long if long.len() > LENGTH_MAX => "longer than 127 bytes",
-            bytes if bytes.contains(&0) || bytes.contains(&b'/') => "holds a NUL or a slash",
-            _ => return Ok(Self(bytes)),
+    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self> {
+        let bytes = bytes.as_ref();
+        let fault = match Bytes::try_from(bytes) {
+            Err(_) => "longer than 127 bytes",
+            Ok(name) if name.is_empty() => "empty",
+            Ok(name) if name.contains(&0) || name.contains(&b'/') => "holds a NUL or a slash",
+            Ok(name) => return Ok(Self(name)),
         };
         Err(Error::usage("name", bytes, fault))
     }
@@ -40,7 +46,7 @@ impl DmName {
     /// The name its creator meant, when the kernel holds a mangled one.
     pub fn unmangled(&self) -> Option<Vec<u8>> {
         match unmangle(&self.0) {
-            Cow::Owned(bytes) if bytes != self.0 => Some(bytes),
+            Cow::Owned(bytes) if bytes != self.as_bytes() => Some(bytes),
             _ => None,
         }
     }
@@ -65,11 +71,11 @@ impl fmt::Display for DmName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LvmParts {
     /// Volume group.
-    pub vg: Vec<u8>,
+    pub vg: Bytes,
     /// Logical volume.
-    pub lv: Vec<u8>,
+    pub lv: Bytes,
     /// Layer of an internal device (`real`, `cow`, `tpool`); empty for a volume itself.
-    pub layer: Vec<u8>,
+    pub layer: Bytes,
 }
 
 impl LvmParts {
@@ -83,8 +89,8 @@ impl LvmParts {
 
 /// One part of an LVM name with its doubled dashes undone, and what follows the single dash that ends it.
 /// A dash at the very end is literal.
-fn lvm_part(bytes: &[u8]) -> (Vec<u8>, &[u8]) {
-    let mut part = Vec::with_capacity(bytes.len());
+fn lvm_part(bytes: &[u8]) -> (Bytes, &[u8]) {
+    let mut part = Bytes::new(); // No longer than the name it is of.
     let mut rest = bytes;
     loop {
         rest = match rest {
@@ -108,7 +114,7 @@ mod tests {
 
     fn lvm(name: &str) -> (String, String, String) {
         let parts = DmName::new(name).unwrap().lvm_parts();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         (text(parts.vg), text(parts.lv), text(parts.layer))
     }
 

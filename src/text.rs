@@ -1,22 +1,31 @@
 //! Text that can do no harm where it is shown: the foundation of every message and every output.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Formatter, Write};
 
 /// Text that can do nothing to the line, the terminal or the environment it is put into: valid UTF-8 in which
 /// control characters, `'`, and every byte that is not text stand as `\xNN`.
 pub fn printable(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() || character == '\'' || is_format(character) {
-                escape(character.encode_utf8(&mut [0; 4]).as_bytes(), &mut out);
-            } else {
-                out.push(character);
+    Printable(bytes).to_string()
+}
+
+/// The same, written straight to where it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl Display for Printable<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() || character == '\'' || is_format(character) {
+                    escape(character.encode_utf8(&mut [0; 4]).as_bytes(), f)?;
+                } else {
+                    f.write_char(character)?;
+                }
             }
+            escape(chunk.invalid(), f)?;
         }
-        escape(chunk.invalid(), &mut out);
+        Ok(())
     }
-    out
 }
 
 /// Characters that reorder or break the text around them: line and paragraph separators, bidirectional controls.
@@ -24,11 +33,8 @@ pub(crate) fn is_format(character: char) -> bool {
     matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
 }
 
-fn escape(bytes: &[u8], out: &mut String) {
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "\\x{byte:02x}");
-    }
+fn escape(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
 }
 
 #[cfg(test)]

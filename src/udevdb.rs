@@ -4,30 +4,26 @@
 //! The format is systemd's own (sd-device, `device_update_db` and `handle_db_line`), kept stable for running systems:
 //! one `X:value` a line.
 
-use std::fs;
-use std::io;
+use std::fmt::{self, Display};
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cookie::Flags;
 use crate::devno::Devno;
 use crate::error::{Error, Result};
+use crate::path::Scratch;
 
-/// What udevd knows of one device.
+/// The kinds of lines that this program knows, in the order in which they are kept:
+/// `S:` the links that lead to the device, relative to /dev; `L:` their priority; `I:` when udevd first finished with the
+/// device; `E:` properties; `G:` tags.
+const KINDS: [u8; 5] = *b"SLIEG";
+
+/// What udevd knows of one device: the well-formed lines of the record's own text, its links first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Record {
-    /// `S:` the links that lead to the device, relative to /dev.
-    pub links: Vec<Vec<u8>>,
-    /// `L:` of two devices that claim a link, the one with the higher priority gets it.
-    pub link_priority: i32,
-    /// `I:` when udevd first finished with the device, in microseconds since boot.
-    pub initialized_usec: Option<u64>,
-    /// `E:` properties, in the order of the record.
-    pub properties: Vec<(Vec<u8>, Vec<u8>)>,
-    /// `G:` tags.
-    pub tags: Vec<Vec<u8>>,
-}
+pub struct Record(Vec<u8>);
 
 impl Record {
     /// Reads the record of a block device under udev's runtime directory (`/run/udev`). `None`: udevd has not
@@ -45,78 +41,176 @@ impl Record {
     /// lines that this program need not know.
     pub fn parse(bytes: &[u8]) -> Self {
         let mut record = Record::default();
-        for line in bytes.split(|&b| b == b'\n') {
-            let [kind, b':', value @ ..] = line else { continue };
-            match kind {
-                b'S' if !value.is_empty() => record.links.push(value.to_vec()),
-                b'G' if !value.is_empty() => record.tags.push(value.to_vec()),
-                b'L' => record.link_priority = number(value).unwrap_or(record.link_priority),
-                b'I' => record.initialized_usec = number(value).or(record.initialized_usec),
-                b'E' => {
-                    if let Some(at) = value.iter().position(|&b| b == b'=').filter(|&at| at > 0)
-                        && let (key, [b'=', value @ ..]) = value.split_at(at)
-                    {
-                        record.properties.push((key.to_vec(), value.to_vec()));
-                    }
-                }
-                _ => {}
-            }
+        for kind in KINDS {
+            let lines = values(bytes, kind).filter(|value| is_well_formed(kind, value));
+            lines.for_each(|value| record.0.extend([&[kind, b':'], value, b"\n"].concat()));
         }
         record
     }
 
-    /// Writes the record in udev's own format, as one that outlives the change from the initramfs to the real root
-    /// (the sticky bit, udev's `db_persist`). Replaced by rename: no reader sees half of it.
-    pub fn write(&self, run_udev: &Path, devno: Devno) -> Result<()> {
-        let directory = run_udev.join("data");
-        let path = directory.join(format!("b{devno}"));
-        let temporary = directory.join(format!(".#b{devno}"));
-        let written = fs::create_dir_all(&directory)
-            .and_then(|()| fs::write(&temporary, self.to_bytes()))
-            .and_then(|()| fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1644)))
-            .and_then(|()| fs::rename(&temporary, &path));
-        written.map_err(|error| Error::io("write", path.as_os_str().as_bytes(), &error))
+    /// An empty one with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Record(Vec::with_capacity(bytes))
     }
 
-    /// Removes a device's record; there may be none.
-    pub fn remove(run_udev: &Path, devno: Devno) -> Result<()> {
-        let path = run_udev.join(format!("data/b{devno}"));
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path.as_os_str().as_bytes(), &error)),
-            _ => Ok(()),
-        }
+    /// The links, relative to /dev.
+    pub fn links(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|&b| b == b'\n').map_while(|line| line.strip_prefix(b"S:"))
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut line = |kind: &[u8], value: &[u8]| {
-            // Whatever a label holds, it must not become a second line.
-            if !value.iter().any(|b| matches!(b, b'\n' | b'\r' | 0)) {
-                out.extend([kind, b":", value, b"\n"].concat());
-            }
-        };
-        self.links.iter().for_each(|link| line(b"S", link));
-        if self.link_priority != 0 {
-            line(b"L", self.link_priority.to_string().as_bytes());
-        }
-        if let Some(usec) = self.initialized_usec {
-            line(b"I", usec.to_string().as_bytes());
-        }
-        self.properties.iter().for_each(|(key, value)| line(b"E", &[key, &b"="[..], value].concat()));
-        self.tags.iter().for_each(|tag| line(b"G", tag));
-        line(b"V", b"1");
-        out
+    /// Of two devices that claim a link, the one with the higher priority gets it.
+    pub fn link_priority(&self) -> i32 {
+        values(&self.0, b'L').filter_map(number).last().unwrap_or_default()
+    }
+
+    /// When udevd first finished with the device, in microseconds since boot.
+    pub fn initialized_usec(&self) -> Option<u64> {
+        values(&self.0, b'I').filter_map(number).last()
+    }
+
+    /// The properties, in the order of the record.
+    pub fn properties(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        values(&self.0, b'E').filter_map(property)
+    }
+
+    /// The tags.
+    pub fn tags(&self) -> impl Iterator<Item = &[u8]> {
+        values(&self.0, b'G')
     }
 
     /// A property's value; the last one counts, as in udev.
     pub fn property(&self, key: &str) -> Option<&[u8]> {
-        self.properties.iter().rev().find(|(found, _)| found == key.as_bytes()).map(|(_, value)| value.as_slice())
+        self.properties().filter(|(found, _)| *found == key.as_bytes()).last().map(|(_, value)| value)
     }
 
     /// The flags of the device's last event that a tool caused.
     pub fn flags(&self) -> Flags {
         Flags::from_properties(|name| self.property(name) == Some(b"1"))
     }
+
+    /// Becomes empty, and keeps its memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Becomes equal to the other, in its own memory if that is enough.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.0.clone_from(&other.0);
+    }
+
+    /// Adds a link, unless it is there. Links come before everything else.
+    pub fn push_link(&mut self, link: fmt::Arguments<'_>) {
+        let start = self.0.len();
+        self.push(b'S', |out| write!(out, "{link}"));
+        let (before, added) = self.0.split_at(start);
+        if before.split_inclusive(|&b| b == b'\n').any(|line| line == added) {
+            self.0.truncate(start);
+        }
+    }
+
+    /// Sets the links' priority.
+    pub fn push_link_priority(&mut self, priority: i32) {
+        if priority != 0 {
+            self.push_number(b'L', priority);
+        }
+    }
+
+    /// Sets when the device was first finished with, in microseconds since boot.
+    pub fn push_initialized_usec(&mut self, usec: u64) {
+        self.push_number(b'I', usec);
+    }
+
+    /// Adds a property.
+    pub fn push_property(&mut self, key: &[u8], value: &[u8]) {
+        self.push(b'E', |out| [key, b"=", value].iter().try_for_each(|part| out.write_all(part)));
+    }
+
+    /// Adds a tag.
+    pub fn push_tag(&mut self, tag: &[u8]) {
+        self.push(b'G', |out| out.write_all(tag));
+    }
+
+    fn push_number(&mut self, kind: u8, number: impl Display) {
+        self.push(kind, |out| write!(out, "{number}"));
+    }
+
+    fn push(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
+        let start = self.0.len();
+        self.0.extend([kind, b':']);
+        let written = write(&mut self.0);
+        // Whatever a label holds, it must not become a second line.
+        let is_line = !self.0.iter().skip(start).any(|b| matches!(b, b'\n' | b'\r' | 0));
+        if written.is_ok() && is_line { self.0.push(b'\n') } else { self.0.truncate(start) }
+    }
+}
+
+/// The records of all devices, for who keeps them in udevd's place.
+#[derive(Debug, Clone)]
+pub struct Database {
+    directory: PathBuf,
+    path: Scratch,
+    temporary: Scratch,
+}
+
+impl Database {
+    /// Under udev's runtime directory (`/run/udev`).
+    pub fn new(run_udev: &Path) -> Self {
+        Self { directory: run_udev.join("data"), path: Scratch::default(), temporary: Scratch::default() }
+    }
+
+    /// Whether there is a record of the device.
+    pub fn holds(&mut self, devno: Devno) -> bool {
+        self.path.below(&self.directory, format_args!("b{devno}")).symlink_metadata().is_ok()
+    }
+
+    /// Writes a record in udev's own format, as one that outlives the change from the initramfs to the real root (the
+    /// sticky bit, udev's `db_persist`). Replaced by rename: no reader sees half of it.
+    pub fn write(&mut self, devno: Devno, record: &Record) -> Result<()> {
+        let path = self.path.below(&self.directory, format_args!("b{devno}"));
+        let temporary = self.temporary.below(&self.directory, format_args!(".#b{devno}"));
+        let created = match File::create(temporary) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.directory).and_then(|()| File::create(temporary))
+            }
+            other => other,
+        };
+        let written = created.and_then(|mut file| {
+            file.write_all(&record.0)?;
+            file.write_all(b"V:1\n")?;
+            file.set_permissions(fs::Permissions::from_mode(0o1644))?;
+            fs::rename(temporary, path)
+        });
+        written.map_err(|error| Error::io("write", path.as_os_str().as_bytes(), &error))
+    }
+
+    /// Removes a device's record; there may be none.
+    pub fn remove(&mut self, devno: Devno) -> Result<()> {
+        let path = self.path.below(&self.directory, format_args!("b{devno}"));
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path.as_os_str().as_bytes(), &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What stands behind `KIND:` in the lines of that kind.
+fn values(text: &[u8], kind: u8) -> impl Iterator<Item = &[u8]> {
+    text.split(|&b| b == b'\n').filter_map(move |line| line.strip_prefix(&[kind, b':']))
+}
+
+fn is_well_formed(kind: u8, value: &[u8]) -> bool {
+    match kind {
+        b'L' => number::<i32>(value).is_some(),
+        b'I' => number::<u64>(value).is_some(),
+        b'E' => property(value).is_some(),
+        _ => !value.is_empty(),
+    }
+}
+
+/// `KEY=VALUE`.
+fn property(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = line.iter().position(|&b| b == b'=').filter(|&at| at > 0)?;
+    Some((line.get(..at)?, line.get(at + 1..)?))
 }
 
 fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
@@ -133,7 +227,7 @@ mod tests {
     #[test]
     fn a_recorded_record_is_read_whole() {
         let record = Record::parse(LVM);
-        let links: Vec<_> = record.links.iter().map(|link| String::from_utf8_lossy(link)).collect();
+        let links: Vec<_> = record.links().map(String::from_utf8_lossy).collect();
         assert_eq!(
             links,
             [
@@ -147,8 +241,8 @@ mod tests {
         assert_eq!(record.property("DM_VG_NAME"), Some(&b"vg"[..]));
         assert_eq!(record.property("DM_LV_LAYER"), Some(&b""[..]));
         assert_eq!(record.property("NOTHING"), None);
-        assert_eq!(record.initialized_usec, Some(8_202_980));
-        assert_eq!(record.tags, [b"systemd".to_vec()]);
+        assert_eq!(record.initialized_usec(), Some(8_202_980));
+        assert_eq!(record.tags().collect::<Vec<_>>(), [b"systemd"]);
         assert!(record.flags().contains(Flags::PRIMARY_SOURCE));
     }
 
@@ -156,10 +250,10 @@ mod tests {
     fn malformed_lines_are_skipped_and_the_others_kept() {
         let record =
             Record::parse(b"S:a\n\nS:\nS\nE:\nE:=x\nE:nothing\nE:A=b=c\nE:A=\xff\nI:x\nI:-1\nL:-100\nL:99999999999\nZ:1\nI:7\n:\nS:end");
-        assert_eq!(record.links, [b"a".to_vec(), b"end".to_vec()]);
-        assert_eq!(record.properties, [(b"A".to_vec(), b"b=c".to_vec()), (b"A".to_vec(), b"\xff".to_vec())]);
+        assert_eq!(record.links().collect::<Vec<_>>(), [&b"a"[..], b"end"]);
+        assert_eq!(record.properties().collect::<Vec<_>>(), [(&b"A"[..], &b"b=c"[..]), (b"A", b"\xff")]);
         assert_eq!(record.property("A"), Some(&b"\xff"[..]));
-        assert_eq!((record.initialized_usec, record.link_priority), (Some(7), -100));
+        assert_eq!((record.initialized_usec(), record.link_priority()), (Some(7), -100));
         assert_eq!(Record::parse(b""), Record::default());
     }
 
@@ -167,10 +261,10 @@ mod tests {
     fn any_bytes_are_a_record_of_what_is_well_formed_in_them() {
         for end in 0..LVM.len() {
             let cut = Record::parse(LVM.get(..end).unwrap());
-            assert!(cut.links.len() <= 5 && cut.properties.len() <= 64);
+            assert!(cut.links().count() <= 5 && cut.properties().count() <= 64);
         }
         let every: Vec<u8> = (0..=255).cycle().take(4096).collect();
-        assert!(Record::parse(&every).links.is_empty());
+        assert_eq!(Record::parse(&every).links().count(), 0);
     }
 
     #[test]
@@ -178,13 +272,16 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let devno = Devno::new(253, 9).unwrap();
         let record = Record::parse(LVM);
-        record.write(run.path(), devno).unwrap();
+        let mut database = Database::new(run.path());
+        assert!(!database.holds(devno));
+        database.write(devno, &record).unwrap();
+        assert!(database.holds(devno));
         assert_eq!(Record::read(run.path(), devno).unwrap(), Some(record));
         let mode = fs::metadata(run.path().join("data/b253:9")).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o1644);
         assert_eq!(fs::read_dir(run.path().join("data")).unwrap().count(), 1, "no temporary file stays");
-        Record::remove(run.path(), devno).unwrap();
-        Record::remove(run.path(), devno).unwrap();
+        database.remove(devno).unwrap();
+        database.remove(devno).unwrap();
         assert_eq!(Record::read(run.path(), devno).unwrap(), None);
     }
 
@@ -197,6 +294,23 @@ mod tests {
         assert!(Record::read(root.path(), devno).is_err(), "a directory is no record");
         fs::remove_dir(root.path().join("data/b253:0")).unwrap();
         fs::write(root.path().join("data/b253:0"), "S:mapper/x\n").unwrap();
-        assert_eq!(Record::read(root.path(), devno).unwrap().unwrap().links, [b"mapper/x".to_vec()]);
+        assert_eq!(Record::read(root.path(), devno).unwrap().unwrap(), Record::parse(b"S:mapper/x\n"));
+    }
+
+    #[test]
+    fn what_is_pushed_is_one_line_or_none() {
+        let mut record = Record::default();
+        record.push_link(format_args!("mapper/{}", "x"));
+        record.push_link(format_args!("mapper/y"));
+        record.push_link(format_args!("mapper/x"));
+        record.push_link_priority(-100);
+        record.push_initialized_usec(7);
+        record.push_property(b"ID_FS_LABEL", b"a\nS:evil");
+        record.push_property(b"ID_FS_LABEL", b"a\r");
+        record.push_property(b"ID_FS_TYPE", b"ext4");
+        record.push_tag(b"systemd");
+        let text = b"S:mapper/x\nS:mapper/y\nL:-100\nI:7\nE:ID_FS_TYPE=ext4\nG:systemd\n";
+        assert_eq!(record, Record::parse(text));
+        assert_eq!(record.0, text);
     }
 }

@@ -1,18 +1,28 @@
 //! Properties as `KEY='value'` lines, the form that udev's IMPORT{program} and a shell both read.
 
-use crate::text::printable;
+use std::fmt::Write;
+
+use crate::text::Printable;
 
 /// Lines collected to be written at once: udev must not import half of a decision.
 #[derive(Debug, Default)]
 pub struct Properties(String);
 
 impl Properties {
+    /// None yet; there is room for so many bytes of them.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
+
     /// Adds one property. The value is escaped so that it stays within its line and its quotes.
     pub fn push(&mut self, key: &str, value: impl AsRef<[u8]>) {
-        self.0.push_str(key);
-        self.0.push_str("='");
-        self.0.push_str(&printable(value.as_ref()));
-        self.0.push_str("'\n");
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{key}='{}'", Printable(value.as_ref()));
+    }
+
+    /// Forgets all of them and keeps their memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// The lines.

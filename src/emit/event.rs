@@ -1,5 +1,9 @@
 //! The property set of an event: what the rules import, and what other rules then read.
 
+use std::fmt::Write;
+
+use arrayvec::ArrayString;
+
 use super::env::Properties;
 use crate::cookie::Flags;
 use crate::decision::{COOKIE_DISABLE_OTHER_RULES, DISABLE_OTHER_RULES, Decision};
@@ -9,7 +13,13 @@ use crate::name::{Owner, dashed_uuid};
 /// The properties of a decided event. Without a device (it vanished, the query failed) the flags stand alone.
 pub fn properties(decision: &Decision, device: Option<&Device>) -> Properties {
     let mut out = Properties::default();
-    flags(decision, device, &mut out);
+    add_properties(decision, device, &mut out);
+    out
+}
+
+/// The same, added to what is there.
+pub fn add_properties(decision: &Decision, device: Option<&Device>, out: &mut Properties) {
+    flags(decision, device, out);
     if let Some(device) = device.filter(|_| !decision.disabled) {
         out.push("DM_NAME", device.name.as_bytes());
         out.push("DM_UUID", device.uuid.as_ref().map_or(&b""[..], |uuid| uuid.as_bytes()));
@@ -17,12 +27,11 @@ pub fn properties(decision: &Decision, device: Option<&Device>) -> Properties {
         if decision.noscan(device) {
             out.push(".DM_NOSCAN", "1");
         }
-        owner(device, &mut out);
+        owner(device, out);
     }
     if decision.activation {
         out.push("DM_ACTIVATION", "1");
     }
-    out
 }
 
 fn flags(decision: &Decision, device: Option<&Device>, out: &mut Properties) {
@@ -62,11 +71,18 @@ fn owner(device: &Device, out: &mut Properties) {
         }
         Owner::Multipath { wwid } => out.push("DM_MPATH_WWID", wwid),
         Owner::Partition { number, parent } => {
-            out.push("DM_PART_NUMBER", number.to_string());
+            out.push("DM_PART_NUMBER", decimal(number).as_bytes());
             out.push("DM_PART_PARENT_UUID", parent);
         }
         Owner::Lvm { .. } | Owner::Other { .. } | Owner::Unknown => {}
     }
+}
+
+/// The digits of a number; no `u32` has more than ten.
+fn decimal(number: u32) -> ArrayString<10> {
+    let mut digits = ArrayString::new();
+    let _ = write!(digits, "{number}");
+    digits
 }
 
 #[cfg(test)]

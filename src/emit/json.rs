@@ -188,17 +188,17 @@ fn lvm(info: &Info) -> Option<Lvm> {
     let Owner::Lvm { vg, lv, .. } = info.owner() else { return None };
     let parts = info.device.name.lvm_parts();
     Some(Lvm {
-        vg_name: Text(parts.vg),
-        lv_name: Text(parts.lv),
-        layer: Some(parts.layer).filter(|layer| !layer.is_empty()).map(Text),
-        vg_uuid: Text(dashed_lvm_uuid(vg)),
-        lv_uuid: Text(dashed_lvm_uuid(lv)),
+        vg_name: Text::new(parts.vg),
+        lv_name: Text::new(parts.lv),
+        layer: Some(parts.layer).filter(|layer| !layer.is_empty()).map(Text::new),
+        vg_uuid: Text::new(dashed_lvm_uuid(vg)),
+        lv_uuid: Text::new(dashed_lvm_uuid(lv)),
     })
 }
 
 fn crypt(info: &Info) -> Option<Crypt> {
     let Owner::Crypt { kind, payload, name } = info.owner() else { return None };
-    Some(Crypt { kind: Text::new(kind), payload_uuid: payload.map(|digits| Text(dashed_uuid(digits))), opened_as: Text::new(name) })
+    Some(Crypt { kind: Text::new(kind), payload_uuid: payload.map(|digits| Text::new(dashed_uuid(digits))), opened_as: Text::new(name) })
 }
 
 fn multipath(info: &Info) -> Option<Multipath> {
@@ -225,11 +225,11 @@ fn udev(info: &Info) -> Udev {
     Udev {
         running: info.udevd,
         processed: info.udev.is_some(),
-        initialized_usec: record.initialized_usec,
+        initialized_usec: record.initialized_usec(),
         flags: record.flags().properties().collect(),
-        link_priority: record.link_priority,
-        links: sorted(record.links.iter().map(|link| [b"/dev/", link.as_slice()].concat()).collect()),
-        tags: sorted(record.tags),
+        link_priority: record.link_priority(),
+        links: sorted(record.links().map(|link| [b"/dev/", link].concat()).collect()),
+        tags: sorted(record.tags().map(<[u8]>::to_vec).collect()),
     }
 }
 

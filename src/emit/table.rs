@@ -159,10 +159,10 @@ fn udev(info: &Info, rows: &mut Rows) {
     let prefix = info.device.uuid.as_ref().map_or(&b""[..], DmUuid::prefix);
     let flags: Flags = record.flags();
     rows.list("Flags", flags.words(prefix).map(str::to_string), "none");
-    if record.link_priority != 0 {
-        rows.push("Priority", format!("{} for its links, where other devices claim them too", record.link_priority));
+    if record.link_priority() != 0 {
+        rows.push("Priority", format!("{} for its links, where other devices claim them too", record.link_priority()));
     }
-    let mut links: Vec<_> = record.links.iter().map(|link| format!("/dev/{}", printable(link))).collect();
+    let mut links: Vec<_> = record.links().map(|link| format!("/dev/{}", printable(link))).collect();
     links.sort();
     rows.list("Links", links, "none");
 }

@@ -15,7 +15,7 @@ fn an_ordinary_user_learns_what_sysfs_and_udev_tell() {
     assert_eq!((info.device.details, info.targets), (None, None));
     assert_eq!(names(&info.dependencies), ["vg-my--data"], "by name, not by the kernel's number");
     assert_eq!(names(&info.dependants), ["secret1"]);
-    assert_eq!(info.udev.unwrap().links.len(), 5);
+    assert_eq!(info.udev.unwrap().links().count(), 5);
 }
 
 #[test]

@@ -3,17 +3,20 @@
 //! The records are kept in the format and the place of udev's own, so that whoever reads those (lsblk, `dmhelper info`,
 //! a udevd that takes over) finds what it expects.
 
-use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
+use super::devices::{Devices, LARGE, texts};
 use crate::cookie::Flags;
 use crate::decision::{self, Action, DISABLE_OTHER_RULES, Decision, Event};
 use crate::devno::Devno;
 use crate::dm::Device;
+use crate::emit::env::Properties;
 use crate::emit::event;
 use crate::error::{Cause, Error, Result};
-use crate::nodes::apply::Dev;
-use crate::nodes::plan::{self, Probed};
+use crate::nodes::apply::Node;
+use crate::nodes::plan;
 use crate::nodes::probe::Prober;
 use crate::udevdb::Record;
 use crate::uevent::Uevent;
@@ -32,53 +35,46 @@ pub struct Places {
     pub prober: Option<Prober>,
 }
 
-/// A device that the engine knows.
-#[derive(Debug, Clone, Default)]
-struct Known {
-    /// The kernel's name of its node: `dm-3`.
-    node: String,
-    record: Record,
-}
-
 /// A device seen at a look around, not through an event.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// Its identity and state, from the control node.
     pub device: Device,
     /// The kernel's name of its node.
-    pub node: String,
+    pub node: Node,
     /// The kernel's number of this instance.
     pub diskseq: Option<u64>,
 }
 
-/// Decides and acts on events, one after the other.
+/// Decides and acts on events, one after the other. A new device takes memory for its record, a link that goes takes
+/// some for a moment; no other event that is handled does.
 pub struct Engine {
-    known: BTreeMap<Devno, Known>,
     places: Places,
-    dev: Dev,
     query: Query,
+    devices: Devices,
+    /// What the rules would import, and the record that comes of it: memory that is used again.
+    imported: Properties,
+    record: Record,
 }
 
 impl Engine {
     /// An engine that knows nothing yet: [`Engine::look_around`] comes next, or [`Engine::remember`].
     pub fn new(places: Places, query: Query) -> Self {
-        let dev = Dev::new(&places.dev);
-        Self { known: BTreeMap::new(), places, dev, query }
+        let devices = Devices::new(&places.dev, &places.run_udev);
+        Self { places, query, devices, imported: Properties::with_capacity(LARGE), record: Record::with_capacity(LARGE) }
     }
 
-    /// Takes over the record that an earlier run, or udevd, has left of a device. Of one that is gone the node's name
-    /// is not known any more: its links tell it.
-    pub fn remember(&mut self, devno: Devno, node: Option<String>) -> Result<()> {
+    /// Takes over the record that an earlier run, or udevd, has left of a device; its node, unless the device is gone.
+    pub fn remember(&mut self, devno: Devno, node: Option<Node>) -> Result<()> {
         if let Some(record) = Record::read(&self.places.run_udev, devno)? {
-            let node = node.or_else(|| texts(&record.links).find_map(|link| self.dev.node_of(link))).unwrap_or_default();
-            self.known.insert(devno, Known { node, record });
+            self.devices.remember(devno, node, record);
         }
         Ok(())
     }
 
     /// How many devices are known.
     pub fn devices(&self) -> usize {
-        self.known.len()
+        self.devices.devnos().count()
     }
 
     /// Brings everything to the state of the devices that are there now, as a coldplug of all of them would. A live
@@ -87,22 +83,21 @@ impl Engine {
     /// not among them is gone. Goes on after failures and returns them.
     pub fn look_around(&mut self, present: &[Devno], seen: &[Seen]) -> Vec<Error> {
         let mut failures = Vec::new();
-        let gone: Vec<Devno> = self.known.keys().copied().filter(|devno| !present.contains(devno)).collect();
+        let gone: Vec<Devno> = self.devices.devnos().filter(|devno| !present.contains(devno)).collect();
         for devno in gone {
-            failures.extend(self.forget(devno).err());
+            failures.extend(self.devices.remove(devno).err());
         }
         for Seen { device, node, diskseq } in seen {
             // A number is used again: another device's record says nothing of this one.
-            let known = self.known.get(&device.devno).filter(|known| is_of(&known.record, device, *diskseq));
-            let recorded =
-                known.map_or(Flags::default(), |known| decision::recorded_flags(|name| known.record.property(name) == Some(b"1")));
+            let record = self.devices.record(device.devno).filter(|record| is_of(record, device, *diskseq));
+            let recorded = record.map_or(Flags::default(), |record| decision::recorded_flags(|name| record.property(name) == Some(b"1")));
             let live = device.details.is_some_and(|details| details.live_table) && !device.suspended;
             let missed = live && !recorded.contains(Flags::PRIMARY_SOURCE);
             let recorded = if missed { plan::flags_of_unknown(device) } else { recorded };
             let coldplug = Event { action: Action::Add, cookie: None, synthetic: true, disk_ro: false, recorded };
             let decision = Decision::of(&coldplug);
             if !decision.disabled {
-                failures.extend(self.settle(&decision, device, node, *diskseq, true).err());
+                failures.extend(self.settle(&decision, device, *node, *diskseq, true).err());
             }
         }
         failures
@@ -110,22 +105,22 @@ impl Engine {
 
     /// Acts on one event of a device-mapper device. The caller completes the cookie, whatever this returns.
     pub fn handle(&mut self, uevent: Uevent<'_>) -> Result<()> {
-        let (Some(devno), Some(node)) = (uevent.devno(), uevent.kernel_name()) else { return Ok(()) };
+        let node = uevent.kernel_name().and_then(|name| Node::from(str::from_utf8(name).ok()?).ok());
+        let (Some(devno), Some(node)) = (uevent.devno(), node) else { return Ok(()) };
         // The kernel's own add is a new device's: what is recorded under its number was another's.
         let new = uevent.text("ACTION") == Some("add") && uevent.get("SYNTH_UUID").is_none();
-        let recorded = self.known.get(&devno).filter(|_| !new).map(|known| &known.record);
+        let recorded = self.devices.record(devno).filter(|_| !new);
         let event = Event::from_env(|name| {
             let old = || recorded.and_then(|record| record.property(name)).and_then(|value| str::from_utf8(value).ok());
-            uevent.text(name).or_else(old).map(str::to_string)
+            uevent.text(name).or_else(old)
         })?;
         let decision = Decision::of(&event);
         if event.action == Action::Remove {
-            return self.forget(devno);
+            return self.devices.remove(devno);
         }
         if event.action == Action::Other {
             return Ok(());
         }
-        let node = String::from_utf8_lossy(node).into_owned();
         if decision.disabled {
             return self.disable(&decision, devno, node);
         }
@@ -136,140 +131,92 @@ impl Engine {
         };
         // A path has failed, or none is left: whoever reads the map now may wait for ever.
         let pathless = uevent.text("DM_ACTION") == Some("PATH_FAILED") || uevent.number("DM_NR_VALID_PATHS") == Some(0);
-        self.settle(&decision, &device, &node, uevent.number("DISKSEQ"), !pathless)
+        self.settle(&decision, &device, node, uevent.number("DISKSEQ"), !pathless)
     }
 
-    /// Gives a device the links that it should have, takes the others away, and keeps its record.
-    fn settle(&mut self, decision: &Decision, device: &Device, node: &str, diskseq: Option<u64>, readable: bool) -> Result<()> {
-        self.dev.node(node, device.devno)?;
-        let old = self.known.get(&device.devno).cloned().unwrap_or_default();
-        let (probed, complaint) = self.content(decision, device, node, &old.record, readable);
-        let planned = plan::plan(decision, device, diskseq, &probed);
-        let record = Record {
-            links: planned.links.iter().map(|link| link.clone().into_bytes()).collect(),
-            link_priority: planned.priority,
-            initialized_usec: old.record.initialized_usec.or_else(since_boot),
-            properties: properties(decision, Some(device), &probed),
-            tags: old.record.tags,
+    /// Gives a device the links and the record that it should have.
+    fn settle(&mut self, decision: &Decision, device: &Device, node: Node, diskseq: Option<u64>, readable: bool) -> Result<()> {
+        self.devices.make_node(node, device.devno)?;
+        // A prober that fails keeps no link from being made: what was found before still holds.
+        let (probed, probing) = match self.probe(decision, device, node, readable).transpose() {
+            Ok(probed) => (probed, Ok(())),
+            Err(error) => (None, Err(error)),
         };
-        self.known.insert(device.devno, Known { node: node.to_string(), record: record.clone() });
-        let mut outcome = complaint.map_or(Ok(()), Err);
-        for link in texts(&old.record.links).filter(|link| !planned.links.iter().any(|kept| kept == link)) {
-            outcome = self.release(link, &old.node).and(outcome);
+        let unknown = Record::default();
+        let old = self.devices.record(device.devno).unwrap_or(&unknown);
+        let content = probed.as_ref().unwrap_or(old);
+        self.record.clear();
+        plan::links(decision, device, diskseq, content, |link| self.record.push_link(link));
+        self.record.push_link_priority(plan::priority(decision, device));
+        if let Some(usec) = old.initialized_usec().or_else(since_boot) {
+            self.record.push_initialized_usec(usec);
         }
-        for link in &planned.links {
-            outcome = self.claim(link, device.devno).and(outcome);
-        }
-        record.write(&self.places.run_udev, device.devno).and(outcome)
+        import(decision, Some(device), &mut self.imported, &mut self.record);
+        add_derived(decision, device, &mut self.record);
+        let kept = |key: &[u8]| key.starts_with(b"ID_FS_") || key.starts_with(b"ID_PART_");
+        content.properties().filter(|(key, _)| kept(key)).for_each(|(key, value)| self.record.push_property(key, value));
+        old.tags().for_each(|tag| self.record.push_tag(tag));
+        self.devices.update(device.devno, node, &self.record).and(probing)
     }
 
     /// Takes a device out of use: no links, and a record that says why.
-    fn disable(&mut self, decision: &Decision, devno: Devno, node: String) -> Result<()> {
-        let old = self.known.remove(&devno).unwrap_or_default();
-        let record = Record {
-            properties: properties(decision, None, &Probed::new()),
-            initialized_usec: old.record.initialized_usec.or_else(since_boot),
-            ..Record::default()
-        };
-        let mut outcome = Ok(());
-        for link in texts(&old.record.links) {
-            outcome = self.release(link, &old.node).and(outcome);
+    fn disable(&mut self, decision: &Decision, devno: Devno, node: Node) -> Result<()> {
+        let initialized = self.devices.record(devno).and_then(Record::initialized_usec);
+        self.record.clear();
+        if let Some(usec) = initialized.or_else(since_boot) {
+            self.record.push_initialized_usec(usec);
         }
-        let written = record.write(&self.places.run_udev, devno);
-        self.known.insert(devno, Known { node, record });
-        written.and(outcome)
+        import(decision, None, &mut self.imported, &mut self.record);
+        self.devices.update(devno, node, &self.record)
     }
 
-    /// Removes a device that is gone, with its links and its record.
-    fn forget(&mut self, devno: Devno) -> Result<()> {
-        let mut outcome = Ok(());
-        if let Some(old) = self.known.remove(&devno) {
-            for link in texts(&old.record.links) {
-                outcome = self.release(link, &old.node).and(outcome);
-            }
-        }
-        Record::remove(&self.places.run_udev, devno).and(outcome)
-    }
-
-    /// What is on the device: probed now if that is allowed, else what was found before. A prober that fails keeps no
-    /// link from being made: its complaint comes back beside the old content.
-    fn content(&self, decision: &Decision, device: &Device, node: &str, old: &Record, readable: bool) -> (Probed, Option<Error>) {
-        let kept =
-            || old.properties.iter().filter(|(key, _)| key.starts_with(b"ID_FS_") || key.starts_with(b"ID_PART_")).cloned().collect();
-        match &self.places.prober {
-            Some(prober) if readable && plan::may_be_probed(decision, device) => match prober.probe(&self.places.dev.join(node)) {
-                Ok(probed) => (probed, None),
-                Err(error) => (kept(), Some(error)),
-            },
-            _ => (kept(), None),
-        }
-    }
-
-    /// Points the link to the device unless one of a higher priority claims it. Among equals the latest wins.
-    fn claim(&self, link: &str, devno: Devno) -> Result<()> {
-        let Some(own) = self.known.get(&devno) else { return Ok(()) };
-        match self.best_claimant(link) {
-            Some(best) if best.record.link_priority > own.record.link_priority => self.dev.link(link, &best.node).map(drop),
-            _ => self.dev.link(link, &own.node).map(drop),
-        }
-    }
-
-    /// Gives the link to the best of the devices that still claim it, or removes it.
-    fn release(&self, link: &str, node: &str) -> Result<()> {
-        match self.best_claimant(link) {
-            Some(best) => self.dev.link(link, &best.node).map(drop),
-            None => self.dev.unlink(link, node).map(drop),
-        }
-    }
-
-    fn best_claimant(&self, link: &str) -> Option<&Known> {
-        let claims = |known: &&Known| known.record.links.iter().any(|claimed| claimed == link.as_bytes());
-        self.known.values().filter(claims).max_by_key(|known| known.record.link_priority)
+    /// What is on the device now; `None` if it may not be looked at, or nobody is there to look.
+    fn probe(&self, decision: &Decision, device: &Device, node: Node, readable: bool) -> Option<Result<Record>> {
+        let prober = self.places.prober.as_ref().filter(|_| readable && plan::may_be_probed(decision, device))?;
+        Some(prober.probe(&self.places.dev.join(&*node)))
     }
 }
 
 /// Whether the record is of this very device, as far as UUID and instance tell.
 fn is_of(record: &Record, device: &Device, diskseq: Option<u64>) -> bool {
     let uuid = record.property("DM_UUID").unwrap_or_default();
-    let instance = texts(&record.links).find_map(|link| link.strip_prefix("disk/by-diskseq/")?.parse::<u64>().ok());
-    let same_uuid = !record.links.is_empty() || !uuid.is_empty();
+    let instance = texts(record.links()).find_map(|link| link.strip_prefix("disk/by-diskseq/")?.parse::<u64>().ok());
+    let same_uuid = record.links().next().is_some() || !uuid.is_empty();
     let own = device.uuid.as_ref().map_or(&b""[..], |uuid| uuid.as_bytes());
     (!same_uuid || uuid == own) && instance.zip(diskseq).is_none_or(|(recorded, present)| recorded == present)
 }
 
-/// The properties that the rules would have stored.
-fn properties(decision: &Decision, device: Option<&Device>, probed: &Probed) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let imported = event::properties(decision, device);
+/// Adds what udevd would have stored of what the rules import.
+fn import(decision: &Decision, device: Option<&Device>, imported: &mut Properties, record: &mut Record) {
+    imported.clear();
+    event::add_properties(decision, device, imported);
     // A leading dot means "never stored".
     let stored = imported.pairs().filter(|(key, _)| !key.starts_with('.'));
-    let mut properties: Vec<_> = stored.map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
-    if let Some(device) = device {
-        let suspended = if device.suspended { "1" } else { "0" };
-        let constant = [("DM_SUSPENDED", suspended), ("DM_UDEV_RULES", "1"), ("DM_UDEV_RULES_VSN", "3")];
-        if plan::is_hidden(decision, device) {
-            for key in ["DM_UDEV_DISABLE_DISK_RULES_FLAG", DISABLE_OTHER_RULES].map(str::as_bytes) {
-                if !properties.iter().any(|(known, _)| known == key) {
-                    properties.push((key.to_vec(), b"1".to_vec()));
-                }
-            }
-        }
-        if decision.noscan(device) {
-            properties.push((b"DM_NOSCAN".to_vec(), b"1".to_vec())); // As rules of the older interface know it.
-        }
-        properties.extend(constant.map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())));
-    }
-    properties.extend(probed.iter().cloned());
-    properties
+    stored.for_each(|(key, value)| record.push_property(key.as_bytes(), value.as_bytes()));
 }
 
-fn texts(links: &[Vec<u8>]) -> impl Iterator<Item = &str> {
-    links.iter().filter_map(|link| str::from_utf8(link).ok())
+/// Adds what the rules set themselves.
+fn add_derived(decision: &Decision, device: &Device, record: &mut Record) {
+    if plan::is_hidden(decision, device) {
+        for key in ["DM_UDEV_DISABLE_DISK_RULES_FLAG", DISABLE_OTHER_RULES] {
+            if record.property(key).is_none() {
+                record.push_property(key.as_bytes(), b"1");
+            }
+        }
+    }
+    if decision.noscan(device) {
+        record.push_property(b"DM_NOSCAN", b"1"); // As rules of the older interface know it.
+    }
+    record.push_property(b"DM_SUSPENDED", if device.suspended { b"1" } else { b"0" });
+    record.push_property(b"DM_UDEV_RULES", b"1");
+    record.push_property(b"DM_UDEV_RULES_VSN", b"3");
 }
 
 /// Microseconds since boot, as udev counts them.
 fn since_boot() -> Option<u64> {
-    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-    let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let mut uptime = [0; 64];
+    let length = File::open("/proc/uptime").and_then(|mut file| file.read(&mut uptime)).ok()?;
+    let seconds: f64 = str::from_utf8(uptime.get(..length)?).ok()?.split_whitespace().next()?.parse().ok()?;
     Some((seconds * 1e6) as u64)
 }
 

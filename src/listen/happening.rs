@@ -10,6 +10,7 @@ use crate::uevent::{Source, Uevent};
 
 /// What happened to a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and two names in place need no memory of their own")]
 pub enum What {
     /// The kernel made it; no table is in force yet.
     Created,

@@ -56,8 +56,8 @@ pub(super) fn facts(roots: &Roots, control: Option<&Control>, devno: Devno, aske
 /// Whether the record is of this device, and of a time when it had a table: before that, the rules keep its name back.
 fn recorded(record: Option<&Record>, diskseq: Option<u64>) -> Recorded {
     let Some(record) = record else { return Recorded::No };
-    let number = |link: &Vec<u8>| str::from_utf8(link.strip_prefix(b"disk/by-diskseq/")?).ok()?.parse::<u64>().ok();
-    let recorded_seq = record.links.iter().find_map(number);
+    let number = |link: &[u8]| str::from_utf8(link.strip_prefix(b"disk/by-diskseq/")?).ok()?.parse::<u64>().ok();
+    let recorded_seq = record.links().find_map(number);
     match (recorded_seq, diskseq) {
         (Some(recorded), Some(now)) if recorded != now => Recorded::Former,
         _ if record.property("DM_NAME").is_some_and(|name| !name.is_empty()) => Recorded::Yes,
@@ -73,7 +73,7 @@ fn link(roots: &Roots, device: &Device, record: Option<&Record>) -> Link {
     let mapper = roots.dev.join("mapper");
     let mangled = mapper.join(&*mangle(device.name.as_bytes()));
     let raw = mapper.join(OsStr::from_bytes(device.name.as_bytes()));
-    let recorded = record.into_iter().flat_map(|record| &record.links).filter(|link| link.starts_with(b"mapper/"));
+    let recorded = record.into_iter().flat_map(Record::links).filter(|link| link.starts_with(b"mapper/"));
     let all: Vec<PathBuf> =
         [mangled.clone(), raw].into_iter().chain(recorded.map(|link| roots.dev.join(OsStr::from_bytes(link)))).collect();
     let found: Vec<_> = all.into_iter().filter_map(|path| Some((block_device(&path).ok()??, path))).collect();

@@ -2,6 +2,7 @@
 
 pub mod claim;
 pub mod condition;
+mod devices;
 pub mod engine;
 pub mod happening;
 mod look;

@@ -61,7 +61,7 @@ pub fn run(
     mut format: impl FnMut(&Report) -> Result<String>,
 ) -> Result<Totals> {
     // The kernel's events are needed for the latency of udevd's, and for the names of devices that are gone.
-    let socket = Socket::open(true, options.udev, options.queue)?;
+    let mut socket = Socket::open(true, options.udev, options.queue)?;
     let mut tracker = Tracker::new(roots)?;
     let mut selection = Selection { options, subjects, followed: BTreeSet::new() };
     let mut totals = Totals::default();

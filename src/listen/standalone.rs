@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -17,6 +18,7 @@ use crate::devno::Devno;
 use crate::dm::sysfs::Sysfs;
 use crate::dm::{Control, Selector};
 use crate::error::{Cause, Error, Result};
+use crate::nodes::apply::Node;
 use crate::udevdb::Record;
 use crate::uevent::socket::{Received, Socket};
 use crate::uevent::{Source, Uevent};
@@ -65,13 +67,7 @@ impl Standalone<'_> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut callers = Vec::new();
         loop {
-            let mut fds = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.stop.as_fd(), PollFlags::POLLIN)];
-            fds.extend(self.claim.as_ref().map(|claim| PollFd::new(claim.as_fd(), PollFlags::POLLIN)));
-            match poll(&mut fds, PollTimeout::NONE) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Error::os("wait for", "uevents", errno)),
-            }
-            let stopping = fds.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
+            let stopping = self.wait()?;
             // In this order: an event that came before a call is handled before the call is answered.
             if let Some(claim) = &mut self.claim {
                 callers.extend(claim.callers());
@@ -91,6 +87,16 @@ impl Standalone<'_> {
                 self.finish(&mut buffer, &mut counts)?;
                 return Ok(counts);
             }
+        }
+    }
+
+    /// Sleeps until something has happened; tells whether we are to stop.
+    fn wait(&self) -> Result<bool> {
+        let sources = [self.socket.as_fd(), self.stop.as_fd()].into_iter().chain(self.claim.as_ref().map(AsFd::as_fd));
+        let mut fds: ArrayVec<_, 3> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(fds.get(1).is_some_and(|stop| stop.any().unwrap_or(false))),
+            Err(errno) => Err(Error::os("wait for", "uevents", errno)),
         }
     }
 
@@ -181,7 +187,7 @@ pub fn look(control: &Control, sys: &Path) -> Result<(Vec<Devno>, Vec<Seen>)> {
     let seen = |devno| {
         let sysfs = Sysfs::new(sys, devno);
         // A device that never had a table is not in sysfs; it has nothing to link to either.
-        let node = String::from_utf8(sysfs.kernel_name()?).ok()?;
+        let node = node(&sysfs)?;
         // One that goes away meanwhile sends its remove event.
         let device = match control.device(Selector::Devno(devno)) {
             Ok(device) => device,
@@ -210,15 +216,20 @@ pub fn remember(engine: &mut Engine, run_udev: &Path, sys: &Path) -> Result<()> 
         let name = entry.file_name();
         let Some(devno) = name.to_str().and_then(|name| name.strip_prefix('b')?.parse::<Devno>().ok()) else { continue };
         let sysfs = Sysfs::new(sys, devno);
-        let kernel_name = sysfs.kernel_name().and_then(|name| String::from_utf8(name).ok());
+        let node = node(&sysfs);
         // Other block devices have records as well; of one that is gone the record itself tells what it was.
-        let ours = match &kernel_name {
+        let ours = match &node {
             Some(_) => sysfs.is_device_mapper(),
             None => Record::read(run_udev, devno)?.is_some_and(|record| record.property("DM_UDEV_RULES_VSN").is_some()),
         };
         if ours {
-            engine.remember(devno, kernel_name)?;
+            engine.remember(devno, node)?;
         }
     }
     Ok(())
+}
+
+/// The kernel's name of the device's node.
+fn node(sysfs: &Sysfs) -> Option<Node> {
+    Node::from(str::from_utf8(&sysfs.kernel_name()?).ok()?).ok()
 }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::LENGTH_MAX;
+use super::{Bytes, LENGTH_MAX};
 use crate::error::{Error, Result};
 use crate::text::printable;
 
 /// A device's UUID, as the kernel holds it: 1 to 127 bytes without NUL, usually `SUBSYSTEM-…`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DmUuid(Vec<u8>);
+pub struct DmUuid(Bytes);
 
 /// Who made a device and what the UUID says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +65,12 @@ const SUBSYSTEMS: [(&[u8], &str); 7] = [
 
 impl DmUuid {
     /// From the kernel's bytes; `None` for a device without a UUID.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Option<Self>> {
-        let bytes = bytes.into();
-        if bytes.len() > LENGTH_MAX || bytes.contains(&0) {
-            return Err(Error::usage("UUID", bytes, "longer than 127 bytes, or holds a NUL"));
+    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Option<Self>> {
+        let bytes = bytes.as_ref();
+        match Bytes::try_from(bytes) {
+            Ok(uuid) if !uuid.contains(&0) => Ok((!uuid.is_empty()).then_some(Self(uuid))),
+            _ => Err(Error::usage("UUID", bytes, "longer than 127 bytes, or holds a NUL")),
         }
-        Ok((!bytes.is_empty()).then_some(Self(bytes)))
     }
 
     /// The kernel's bytes.
@@ -136,27 +136,20 @@ fn crypt_owner(rest: &[u8]) -> Owner<'_> {
 }
 
 /// A UUID of 32 hexadecimal digits with the dashes that blkid and cryptsetup print; anything else as it is.
-pub fn dashed_uuid(digits: &[u8]) -> Vec<u8> {
+pub fn dashed_uuid(digits: &[u8]) -> Bytes {
     dashed(digits, &[8, 12, 16, 20])
 }
 
 /// An LVM UUID of 32 characters with the dashes that `vgs` and `lvs` print; anything else as it is.
-pub fn dashed_lvm_uuid(characters: &[u8]) -> Vec<u8> {
+pub fn dashed_lvm_uuid(characters: &[u8]) -> Bytes {
     dashed(characters, &[6, 10, 14, 18, 22, 26])
 }
 
-fn dashed(characters: &[u8], before: &[usize]) -> Vec<u8> {
-    if characters.len() != 32 {
-        return characters.to_vec();
-    }
-    let mut dashed = Vec::with_capacity(40);
-    for (index, character) in characters.iter().enumerate() {
-        if before.contains(&index) {
-            dashed.push(b'-');
-        }
-        dashed.push(*character);
-    }
-    dashed
+fn dashed(characters: &[u8], before: &[usize]) -> Bytes {
+    let before = if characters.len() == 32 { before } else { &[] };
+    let dash = |index| before.contains(&index).then_some(b'-');
+    let dashed = characters.iter().enumerate().flat_map(|(index, character)| dash(index).into_iter().chain([*character]));
+    dashed.take(LENGTH_MAX).collect()
 }
 
 fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
@@ -196,9 +189,9 @@ mod tests {
 
     #[test]
     fn uuids_get_the_dashes_that_their_tools_print() {
-        assert_eq!(dashed_uuid(b"0123456789abcdef0123456789abcdef"), b"01234567-89ab-cdef-0123-456789abcdef");
-        assert_eq!(dashed_lvm_uuid(b"WOWcbsuJMhXzlHZOlUlcWdGBfYm352SI"), b"WOWcbs-uJMh-XzlH-ZOlU-lcWd-GBfY-m352SI");
-        assert_eq!(dashed_lvm_uuid(b"short"), b"short");
+        assert_eq!(dashed_uuid(b"0123456789abcdef0123456789abcdef")[..], *b"01234567-89ab-cdef-0123-456789abcdef");
+        assert_eq!(dashed_lvm_uuid(b"WOWcbsuJMhXzlHZOlUlcWdGBfYm352SI")[..], *b"WOWcbs-uJMh-XzlH-ZOlU-lcWd-GBfY-m352SI");
+        assert_eq!(dashed_lvm_uuid(b"short")[..], *b"short");
     }
 
     #[test]

@@ -6,52 +6,73 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
+use arrayvec::ArrayString;
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use crate::devno::Devno;
 use crate::error::{Error, Result};
+use crate::path::Scratch;
 
-/// A directory of device nodes, usually /dev.
+/// The kernel's name of a device's node: `dm-3` (`DISK_NAME_LEN` in linux/blkdev.h).
+pub type Node = ArrayString<32>;
+
+/// A directory of device nodes, usually /dev. Paths are put together in memory that is used again and again.
 #[derive(Debug, Clone)]
-pub struct Dev(PathBuf);
+pub struct Dev {
+    root: PathBuf,
+    path: Scratch,
+    /// A node's path, then a directory's.
+    other: Scratch,
+    temporary: Scratch,
+    target: String,
+}
 
 impl Dev {
     /// The directory that links are relative to.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Dev(root.into())
+        let [path, other, temporary] = std::array::from_fn(|_| Scratch::default());
+        Dev { root: root.into(), path, other, temporary, target: String::with_capacity(64) }
     }
 
     /// Makes the link lead to the kernel's node of that name: a new link is renamed over whatever stands there, so
     /// that there is no moment without one. Tells whether anything changed.
-    pub fn link(&self, link: &str, node: &str) -> Result<bool> {
-        let path = self.0.join(link);
-        let target = relative(link, node);
-        if fs::read_link(&path).is_ok_and(|found| found == Path::new(&target)) {
-            return Ok(false);
-        }
+    pub fn link(&mut self, link: &str, node: &str) -> Result<bool> {
+        let path = self.path.below(&self.root, format_args!("{link}"));
+        let target = relative(&mut self.target, link, node);
         let failed = |error: io::Error| Error::io("link", path.as_os_str().as_bytes(), &error);
-        // A link, or the block node that a tool has made in its place; but no other thing that happens to have the name.
-        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_symlink() && !found.file_type().is_block_device()) {
-            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        let node = self.other.below(&self.root, format_args!("{node}"));
+        match fs::symlink_metadata(path) {
+            Ok(found) if found.is_symlink() && found.len() == target.len() as u64 && is_same(path, node) => return Ok(false),
+            // Another link, or the block node that a tool has made in its place, is replaced; but no other thing that
+            // happens to have the name.
+            Ok(found) if !found.is_symlink() && !found.file_type().is_block_device() => {
+                return Err(failed(io::ErrorKind::AlreadyExists.into()));
+            }
+            _ => {}
         }
-        let temporary = self.0.join(format!("{link}.tmp-dmhelper"));
+        let temporary = self.temporary.below(&self.root, format_args!("{link}.tmp-dmhelper"));
         // Somebody else may take the directory away again in between: once more then.
         for attempt in 0.. {
-            if let Some(directory) = path.parent() {
-                fs::create_dir_all(directory).map_err(failed)?;
-            }
-            let made = match symlink(&target, &temporary) {
+            let made = match symlink(target, temporary) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    fs::remove_file(&temporary).and_then(|()| symlink(&target, &temporary))
+                    fs::remove_file(temporary).and_then(|()| symlink(target, temporary))
                 }
                 other => other,
             };
-            match made.and_then(|()| fs::rename(&temporary, &path)) {
+            match made.and_then(|()| fs::rename(temporary, path)) {
                 Ok(()) => break,
-                Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < 3 => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < 3 => {
+                    for (end, _) in link.match_indices('/') {
+                        let directory = self.other.below(&self.root, format_args!("{}", link.get(..end).unwrap_or_default()));
+                        match fs::create_dir(directory) {
+                            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+                            _ => {}
+                        }
+                    }
+                }
                 Err(error) => {
-                    let _ = fs::remove_file(&temporary);
+                    let _ = fs::remove_file(temporary);
                     return Err(failed(error));
                 }
             }
@@ -60,17 +81,19 @@ impl Dev {
     }
 
     /// Removes the link if it leads to the node, and the directories that are empty then. Tells whether it did.
-    pub fn unlink(&self, link: &str, node: &str) -> Result<bool> {
-        let path = self.0.join(link);
-        if !fs::read_link(&path).is_ok_and(|found| found == Path::new(&relative(link, node))) {
+    pub fn unlink(&mut self, link: &str, node: &str) -> Result<bool> {
+        let path = self.path.below(&self.root, format_args!("{link}"));
+        let target = relative(&mut self.target, link, node);
+        // Read, though that takes memory for a moment: the node may go, or come again for another device, at any time.
+        if !fs::read_link(path).is_ok_and(|found| found == Path::new(target)) {
             return Ok(false);
         }
-        match fs::remove_file(&path) {
+        match fs::remove_file(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::io("unlink", path.as_os_str().as_bytes(), &error)),
         }
-        for directory in path.ancestors().skip(1).take_while(|directory| *directory != self.0) {
+        for directory in path.ancestors().skip(1).take_while(|directory| *directory != self.root) {
             if fs::remove_dir(directory).is_err() {
                 break; // In use: the ones above it are as well.
             }
@@ -79,20 +102,20 @@ impl Dev {
     }
 
     /// The node that a link leads to, by its name.
-    pub fn node_of(&self, link: &str) -> Option<String> {
-        fs::read_link(self.0.join(link)).ok()?.file_name()?.to_str().map(str::to_string)
+    pub fn node_of(&self, link: &str) -> Option<Node> {
+        Node::from(fs::read_link(self.root.join(link)).ok()?.file_name()?.to_str()?).ok()
     }
 
     /// Makes the kernel's node where no devtmpfs has made it.
-    pub fn node(&self, node: &str, devno: Devno) -> Result<()> {
-        let path = self.0.join(node);
+    pub fn node(&mut self, node: &str, devno: Devno) -> Result<()> {
+        let path = self.path.below(&self.root, format_args!("{node}"));
         let number = makedev(u64::from(devno.major()), u64::from(devno.minor()));
-        match fs::symlink_metadata(&path) {
+        match fs::symlink_metadata(path) {
             Ok(found) if found.file_type().is_block_device() && found.rdev() == number => return Ok(()),
-            Ok(found) if found.file_type().is_block_device() => drop(fs::remove_file(&path)), // An earlier device's.
+            Ok(found) if found.file_type().is_block_device() => drop(fs::remove_file(path)), // An earlier device's.
             _ => {}
         }
-        match mknod(&path, SFlag::S_IFBLK, Mode::from_bits_truncate(0o660), number) {
+        match mknod(path, SFlag::S_IFBLK, Mode::from_bits_truncate(0o660), number) {
             Ok(()) | Err(Errno::EEXIST) => Ok(()),
             Err(errno) => Err(Error::os("create", path.as_os_str().as_bytes(), errno)),
         }
@@ -100,8 +123,18 @@ impl Dev {
 }
 
 /// The way from a link back to the root and to the node.
-fn relative(link: &str, node: &str) -> String {
-    "../".repeat(link.matches('/').count()) + node
+fn relative<'a>(target: &'a mut String, link: &str, node: &str) -> &'a str {
+    target.clear();
+    link.matches('/').for_each(|_| target.push_str("../"));
+    target.push_str(node);
+    target
+}
+
+/// Whether a link ends at this very node. With the right length it then says what it should; to read it would take
+/// memory. In doubt, because the node goes at this moment, it does not.
+fn is_same(link: &Path, node: &Path) -> bool {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    fs::metadata(link).map(identity).is_ok_and(|found| fs::symlink_metadata(node).map(identity).is_ok_and(|node| node == found))
 }
 
 #[cfg(test)]
@@ -111,11 +144,16 @@ mod tests {
     #[test]
     fn a_link_is_relative_and_replaces_whatever_stands_there() {
         let root = tempfile::tempdir().unwrap();
-        let dev = Dev::new(root.path());
+        let mut dev = Dev::new(root.path());
+        ["dm-3", "dm-4"].iter().for_each(|node| fs::write(root.path().join(node), "").unwrap());
         assert!(dev.link("disk/by-id/dm-name-x", "dm-3").unwrap());
         assert_eq!(fs::read_link(root.path().join("disk/by-id/dm-name-x")).unwrap(), Path::new("../../dm-3"));
         assert!(!dev.link("disk/by-id/dm-name-x", "dm-3").unwrap(), "nothing to change");
         assert!(dev.link("disk/by-id/dm-name-x", "dm-4").unwrap());
+        fs::remove_file(root.path().join("disk/by-id/dm-name-x")).unwrap();
+        symlink(root.path().join("dm-4"), root.path().join("disk/by-id/dm-name-x")).unwrap();
+        assert!(dev.link("disk/by-id/dm-name-x", "dm-4").unwrap(), "an absolute one becomes relative");
+        assert_eq!(fs::read_link(root.path().join("disk/by-id/dm-name-x")).unwrap(), Path::new("../../dm-4"));
         fs::create_dir(root.path().join("mapper")).unwrap();
         assert!(dev.link("mapper/x", "dm-3").unwrap());
         assert!(root.path().join("mapper/x").symlink_metadata().unwrap().file_type().is_symlink());
@@ -127,7 +165,7 @@ mod tests {
     #[test]
     fn only_our_own_link_is_removed_and_empty_directories_with_it() {
         let root = tempfile::tempdir().unwrap();
-        let dev = Dev::new(root.path());
+        let mut dev = Dev::new(root.path());
         dev.link("vg/lv", "dm-3").unwrap();
         assert!(!dev.unlink("vg/lv", "dm-4").unwrap(), "another device has it now");
         assert!(dev.unlink("vg/lv", "dm-3").unwrap());
@@ -160,7 +198,7 @@ mod tests {
     #[test]
     fn a_node_is_made_once() {
         let root = tempfile::tempdir().unwrap();
-        let dev = Dev::new(root.path());
+        let mut dev = Dev::new(root.path());
         let devno = Devno::new(253, 1).unwrap();
         match dev.node("dm-1", devno) {
             Ok(()) => {

@@ -1,21 +1,12 @@
 //! Which links a decided event gives its device: the same as the rules make. Pure.
 
+use std::fmt::{self, Arguments, Display, Formatter, Write};
+
 use crate::cookie::Flags;
 use crate::decision::Decision;
 use crate::dm::Device;
 use crate::name::Owner;
-
-/// What blkid found on a device: udev's keys (`ID_FS_UUID_ENC`, …) and their values.
-pub type Probed = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// The links of one device, relative to /dev, and their priority.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Plan {
-    /// Sorted, each once.
-    pub links: Vec<String>,
-    /// Of two devices that claim a link the higher one gets it.
-    pub priority: i32,
-}
+use crate::udevdb::Record;
 
 /// Priority of a device whose tool asked for a low one, of a multipath map or its partition, and of all others.
 const PRIORITY_LOW: i32 = -100;
@@ -41,37 +32,41 @@ pub fn may_be_probed(decision: &Decision, device: &Device) -> bool {
     wants_disk_links(decision, device) && !device.suspended && !decision.noscan(device) && !pathless
 }
 
-/// The links of the device. `diskseq` is the kernel's number of this very instance; `probed` is what blkid says now,
-/// or said when it was last allowed to look.
-pub fn plan(decision: &Decision, device: &Device, diskseq: Option<u64>, probed: &Probed) -> Plan {
-    let mut links = Vec::new();
+/// Tells the links of the device, relative to /dev, one after the other. `diskseq` is the kernel's number of this very
+/// instance; `content` holds what blkid says now, or said when it was last allowed to look (`ID_FS_UUID_ENC`, …).
+pub fn links(decision: &Decision, device: &Device, diskseq: Option<u64>, content: &Record, mut tell: impl FnMut(Arguments<'_>)) {
     if decision.disabled {
-        return Plan::default();
+        return;
     }
     let name = component(device.name.as_bytes());
-    if !decision.flags.contains(Flags::DISABLE_DM_RULES) {
-        links.extend(name.as_ref().map(|name| format!("mapper/{name}")));
+    if let Some(name) = name.filter(|_| !decision.flags.contains(Flags::DISABLE_DM_RULES)) {
+        tell(format_args!("mapper/{name}"));
     }
     if !decision.flags.contains(Flags::DISABLE_SUBSYSTEM_RULES) {
-        links.extend(volume(device));
+        volume(device, &mut tell);
     }
-    if wants_disk_links(decision, device) {
-        links.extend(name.map(|name| format!("disk/by-id/dm-name-{name}")));
-        let uuid = device.uuid.as_ref().and_then(|uuid| component(uuid.as_bytes()));
-        links.extend(uuid.map(|uuid| format!("disk/by-id/dm-uuid-{uuid}")));
-        links.extend(diskseq.map(|number| format!("disk/by-diskseq/{number}")));
-        links.extend(by_content(probed));
+    if !wants_disk_links(decision, device) {
+        return;
     }
-    links.sort();
-    links.dedup();
-    Plan { links, priority: priority(decision, device) }
+    if let Some(name) = name {
+        tell(format_args!("disk/by-id/dm-name-{name}"));
+    }
+    if let Some(uuid) = device.uuid.as_ref().and_then(|uuid| component(uuid.as_bytes())) {
+        tell(format_args!("disk/by-id/dm-uuid-{uuid}"));
+    }
+    if let Some(number) = diskseq {
+        tell(format_args!("disk/by-diskseq/{number}"));
+    }
+    by_content(content, tell);
 }
 
 /// `VG/LV` of a volume that a person may use.
-fn volume(device: &Device) -> Option<String> {
-    device.uuid.as_ref().filter(|uuid| uuid.is_lvm())?;
+fn volume(device: &Device, mut tell: impl FnMut(Arguments<'_>)) {
     let parts = device.name.lvm_parts();
-    parts.is_visible().then(|| Some(format!("{}/{}", component(&parts.vg)?, component(&parts.lv)?))).flatten()
+    let is_lvm = device.uuid.as_ref().is_some_and(|uuid| uuid.is_lvm());
+    if let (true, Some(vg), Some(lv)) = (is_lvm && parts.is_visible(), component(&parts.vg), component(&parts.lv)) {
+        tell(format_args!("{vg}/{lv}"));
+    }
 }
 
 /// A part of a volume, or a temporary device of cryptsetup's.
@@ -84,25 +79,27 @@ fn is_private(device: &Device) -> bool {
 }
 
 /// Links by what a device holds, as the rules for /dev/disk make them.
-fn by_content(probed: &Probed) -> Vec<String> {
-    let value = |key: &str| probed.iter().rev().find(|(found, _)| found == key.as_bytes()).map(|(_, value)| value.as_slice());
-    let usage = value("ID_FS_USAGE").unwrap_or_default();
-    let gpt = value("ID_PART_ENTRY_SCHEME") == Some(b"gpt");
+fn by_content(content: &Record, mut tell: impl FnMut(Arguments<'_>)) {
+    let usage = content.property("ID_FS_USAGE").unwrap_or_default();
+    let gpt = content.property("ID_PART_ENTRY_SCHEME") == Some(b"gpt");
     let rows = [
-        ("disk/by-uuid/", "ID_FS_UUID_ENC", matches!(usage, b"filesystem" | b"other" | b"crypto")),
-        ("disk/by-label/", "ID_FS_LABEL_ENC", matches!(usage, b"filesystem" | b"other")),
-        ("disk/by-partuuid/", "ID_PART_ENTRY_UUID", true),
-        ("disk/by-partlabel/", "ID_PART_ENTRY_NAME", gpt),
+        ("by-uuid", "ID_FS_UUID_ENC", matches!(usage, b"filesystem" | b"other" | b"crypto")),
+        ("by-label", "ID_FS_LABEL_ENC", matches!(usage, b"filesystem" | b"other")),
+        ("by-partuuid", "ID_PART_ENTRY_UUID", true),
+        ("by-partlabel", "ID_PART_ENTRY_NAME", gpt),
     ];
-    let link = |(directory, key, wanted): (&str, &str, bool)| Some(format!("{directory}{}", component(value(key).filter(|_| wanted)?)?));
-    let mut links: Vec<String> = rows.into_iter().filter_map(link).collect();
-    if gpt && value("ID_PART_GPT_AUTO_ROOT") == Some(b"1") {
-        links.push("gpt-auto-root".to_string());
+    for (directory, key, _) in rows.iter().filter(|(_, _, wanted)| *wanted) {
+        if let Some(value) = content.property(key).and_then(component) {
+            tell(format_args!("disk/{directory}/{value}"));
+        }
     }
-    links
+    if gpt && content.property("ID_PART_GPT_AUTO_ROOT") == Some(b"1") {
+        tell(format_args!("gpt-auto-root"));
+    }
 }
 
-fn priority(decision: &Decision, device: &Device) -> i32 {
+/// The priority of the device's links: of two devices that claim a link the higher one gets it.
+pub fn priority(decision: &Decision, device: &Device) -> i32 {
     let owner = device.uuid.as_ref().map(|uuid| uuid.owner());
     match owner {
         // The rules say so beside the links that several devices may claim.
@@ -112,21 +109,28 @@ fn priority(decision: &Decision, device: &Device) -> i32 {
     }
 }
 
-/// One component of a path, with the characters that udev keeps in links; `None` for what would lead elsewhere.
-fn component(bytes: &[u8]) -> Option<String> {
-    if matches!(bytes, b"" | b"." | b"..") || bytes.contains(&b'/') {
-        return None;
-    }
-    let mut out = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            let kept =
-                character.is_ascii_alphanumeric() || "#+-.:=@_\\".contains(character) || !character.is_ascii() && !character.is_control();
-            out.push(if kept { character } else { '_' });
+/// One component of a path, with the characters that udev keeps in links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Component<'a>(&'a [u8]);
+
+/// `None` for what would lead elsewhere.
+fn component(bytes: &[u8]) -> Option<Component<'_>> {
+    (!matches!(bytes, b"" | b"." | b"..") && !bytes.contains(&b'/')).then_some(Component(bytes))
+}
+
+impl Display for Component<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                let kept = character.is_ascii_alphanumeric()
+                    || "#+-.:=@_\\".contains(character)
+                    || !character.is_ascii() && !character.is_control();
+                f.write_char(if kept { character } else { '_' })?;
+            }
+            chunk.invalid().iter().try_for_each(|_| f.write_char('_'))?;
         }
-        out.extend(chunk.invalid().iter().map(|_| '_'));
+        Ok(())
     }
-    Some(out)
 }
 
 /// Flags for a device of which no event is known, because nobody looked when it was made: what its UUID and name tell.
@@ -154,17 +158,25 @@ mod tests {
         Decision::of(&Event { action: Action::Change, cookie, synthetic: false, disk_ro: false, recorded: Flags::default() })
     }
 
-    fn links(flags: u16, name: &str, uuid: &str) -> Vec<String> {
-        plan(&change(flags), &device(name, uuid, false), Some(7), &Probed::new()).links
+    fn planned(flags: u16, device: &Device, diskseq: Option<u64>, content: &Record) -> Vec<String> {
+        let mut told = Vec::new();
+        super::links(&change(flags), device, diskseq, content, |link| told.push(link.to_string()));
+        told
     }
 
-    fn probed(pairs: &[(&str, &str)]) -> Probed {
-        pairs.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+    fn links(flags: u16, name: &str, uuid: &str) -> Vec<String> {
+        planned(flags, &device(name, uuid, false), Some(7), &Record::default())
+    }
+
+    fn probed(pairs: &[(&str, &str)]) -> Record {
+        let mut content = Record::default();
+        pairs.iter().for_each(|(key, value)| content.push_property(key.as_bytes(), value.as_bytes()));
+        content
     }
 
     #[test]
     fn a_volume_gets_its_name_its_ids_and_its_place_in_the_group() {
-        let expected = ["disk/by-diskseq/7", "disk/by-id/dm-name-vg-my--lv", "disk/by-id/dm-uuid-LVM-x", "mapper/vg-my--lv", "vg/my-lv"];
+        let expected = ["mapper/vg-my--lv", "vg/my-lv", "disk/by-id/dm-name-vg-my--lv", "disk/by-id/dm-uuid-LVM-x", "disk/by-diskseq/7"];
         assert_eq!(links(0, "vg-my--lv", "LVM-x"), expected);
     }
 
@@ -173,9 +185,9 @@ mod tests {
         assert!(!links(1 << 0, "vg-lv", "LVM-x").iter().any(|link| link.starts_with("mapper/")));
         assert!(!links(1 << 1, "vg-lv", "LVM-x").iter().any(|link| link.starts_with("vg/")));
         assert_eq!(links(1 << 2, "vg-lv", "LVM-x"), ["mapper/vg-lv", "vg/lv"]);
-        assert_eq!(plan(&change(1 << 4), &device("x", "", false), None, &Probed::new()).priority, -100);
-        assert_eq!(plan(&change(1 << 4), &device("vg-x-cow", "LVM-x", false), None, &Probed::new()).priority, 0);
-        assert_eq!(plan(&change(0), &device("x", "mpath-3", false), None, &Probed::new()).priority, 50);
+        assert_eq!(priority(&change(1 << 4), &device("x", "", false)), -100);
+        assert_eq!(priority(&change(1 << 4), &device("vg-x-cow", "LVM-x", false)), 0);
+        assert_eq!(priority(&change(0), &device("x", "mpath-3", false)), 50);
     }
 
     #[test]
@@ -189,8 +201,8 @@ mod tests {
     #[test]
     fn what_is_found_on_a_device_gives_links_by_its_usage() {
         let ext4 = probed(&[("ID_FS_USAGE", "filesystem"), ("ID_FS_UUID_ENC", "1-2"), ("ID_FS_LABEL_ENC", "my\\x20home")]);
-        let of = |content: &Probed| plan(&change(1), &device("x", "", false), None, content).links;
-        assert_eq!(of(&ext4), ["disk/by-id/dm-name-x", "disk/by-label/my\\x20home", "disk/by-uuid/1-2"]);
+        let of = |content: &Record| planned(1, &device("x", "", false), None, content);
+        assert_eq!(of(&ext4), ["disk/by-id/dm-name-x", "disk/by-uuid/1-2", "disk/by-label/my\\x20home"]);
         let luks = probed(&[("ID_FS_USAGE", "crypto"), ("ID_FS_UUID_ENC", "1-2"), ("ID_FS_LABEL_ENC", "l")]);
         assert_eq!(of(&luks), ["disk/by-id/dm-name-x", "disk/by-uuid/1-2"]);
         let raid = probed(&[("ID_FS_USAGE", "raid"), ("ID_FS_UUID_ENC", "1-2")]);
@@ -207,9 +219,10 @@ mod tests {
     #[test]
     fn no_name_leads_out_of_its_directory() {
         assert_eq!(links(0, "..", "a/../../b"), ["disk/by-diskseq/7"]);
-        assert_eq!(links(0, "..-x", "LVM-x"), ["disk/by-diskseq/7", "disk/by-id/dm-name-..-x", "disk/by-id/dm-uuid-LVM-x", "mapper/..-x"]);
-        assert_eq!(component(b"a b\n\"\\x20\xff\xc3\xa9").as_deref(), Some("a_b__\\x20_\u{e9}"));
+        assert_eq!(links(0, "..-x", "LVM-x"), ["mapper/..-x", "disk/by-id/dm-name-..-x", "disk/by-id/dm-uuid-LVM-x", "disk/by-diskseq/7"]);
+        assert_eq!(component(b"a b\n\"\\x20\xff\xc3\xa9").unwrap().to_string(), "a_b__\\x20_\u{e9}");
         let evil = probed(&[("ID_FS_USAGE", "filesystem"), ("ID_FS_UUID_ENC", "../../x"), ("ID_FS_LABEL_ENC", "..")]);
-        assert_eq!(plan(&change(7), &device("x", "", false), None, &evil).links, Vec::<String>::new());
+        assert_eq!(planned(7, &device("x", "", false), None, &evil), Vec::<String>::new());
+        assert_eq!(planned(3, &device("..", "", false), None, &evil), Vec::<String>::new());
     }
 }

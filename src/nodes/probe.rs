@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::plan::Probed;
 use crate::error::{Error, Result};
+use crate::udevdb::Record;
 
 /// A program that is asked, and how long it may take.
 #[derive(Debug, Clone)]
@@ -18,8 +18,8 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Asks about one node. Nothing found is no failure.
-    pub fn probe(&self, node: &Path) -> Result<Probed> {
+    /// Asks about one node: udev's keys (`ID_FS_UUID_ENC`, …) and their values. Nothing found is no failure.
+    pub fn probe(&self, node: &Path) -> Result<Record> {
         let name = self.program.as_os_str().as_encoded_bytes();
         let failed = |error: std::io::Error| Error::io("run", name, &error);
         let mut command = Command::new(&self.program);
@@ -99,24 +99,24 @@ fn read_until(child: &mut std::process::Child, deadline: Instant, text: &mut Vec
 }
 
 /// Either form of output: util-linux's `ID_FS_UUID=…` lines, or busybox's one line `/dev/x: LABEL="…" UUID="…" TYPE="…"`.
-pub fn parse(text: &[u8]) -> Probed {
+pub fn parse(text: &[u8]) -> Record {
+    let mut found = Record::default();
     let lines = text.split(|&b| b == b'\n').filter(|line| line.starts_with(b"ID_"));
-    let pairs: Probed = lines.filter_map(pair).collect();
-    if !pairs.is_empty() {
-        return pairs;
+    lines.filter_map(pair).for_each(|(key, value)| found.push_property(key, value));
+    if found != Record::default() {
+        return found;
     }
-    let mut found = Probed::new();
     // One device, one line; a name with a line break in it is nobody's.
     let line = text.split(|&b| b == b'\n').next().unwrap_or_default();
     for word in quoted(line) {
         let Some((key, value)) = pair(&word) else { continue };
-        let encoded = crate::name::mangle(&value).into_owned().into_bytes();
-        match key.as_slice() {
-            b"LABEL" => found.push((b"ID_FS_LABEL_ENC".to_vec(), encoded)),
-            b"UUID" => found.push((b"ID_FS_UUID_ENC".to_vec(), encoded)),
+        let encoded = crate::name::mangle(value);
+        match key {
+            b"LABEL" => found.push_property(b"ID_FS_LABEL_ENC", encoded.as_bytes()),
+            b"UUID" => found.push_property(b"ID_FS_UUID_ENC", encoded.as_bytes()),
             b"TYPE" => {
-                found.push((b"ID_FS_USAGE".to_vec(), usage(&value).to_vec()));
-                found.push((b"ID_FS_TYPE".to_vec(), value));
+                found.push_property(b"ID_FS_USAGE", usage(value));
+                found.push_property(b"ID_FS_TYPE", value);
             }
             _ => {}
         }
@@ -124,9 +124,9 @@ pub fn parse(text: &[u8]) -> Probed {
     found
 }
 
-fn pair(text: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|&b| b == b'=')?;
-    Some((text.get(..at)?.to_vec(), text.get(at + 1..)?.to_vec()))
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// `KEY="VALUE"` words as `KEY=VALUE`; a value may hold spaces.
@@ -158,8 +158,8 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Vec<(String, String)> {
-        let text_of = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).unwrap();
-        parse(text.as_bytes()).iter().map(|(key, value)| (text_of(key), text_of(value))).collect()
+        let text_of = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        parse(text.as_bytes()).properties().map(|(key, value)| (text_of(key), text_of(value))).collect()
     }
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -213,6 +213,6 @@ mod tests {
     fn what_a_prober_prints_is_taken() {
         let directory = tempfile::tempdir().unwrap();
         let prober = Prober { program: script(directory.path(), "echo ID_FS_TYPE=ext4"), timeout: Duration::from_secs(20) };
-        assert_eq!(prober.probe(Path::new("/dev/null")).unwrap(), [(b"ID_FS_TYPE".to_vec(), b"ext4".to_vec())]);
+        assert_eq!(prober.probe(Path::new("/dev/null")).unwrap(), parse(b"ID_FS_TYPE=ext4\n"));
     }
 }

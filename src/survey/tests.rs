@@ -64,7 +64,7 @@ fn the_record_of_another_device_under_the_same_number_is_nobodys() {
     let system = System::new();
     let data = system.roots.run_udev.join("data");
     let survey = system.survey();
-    assert_eq!(survey.record(number("254:10")).unwrap().links.len(), 5);
+    assert_eq!(survey.record(number("254:10")).unwrap().links().count(), 5);
     fs::write(data.join("b254:0"), "S:mapper/old\nE:DM_NAME=old\nE:DM_UUID=CRYPT-PLAIN-old\n").unwrap();
     assert_eq!(survey.record(number("254:0")), None);
     fs::write(data.join("b254:0"), "S:mapper/old\nE:DM_NAME=renamed\nE:DISKSEQ=7\n").unwrap();

@@ -37,7 +37,11 @@ pub enum Received<'a> {
 
 /// A subscription to events; non-blocking, for poll(2).
 #[derive(Debug)]
-pub struct Socket(OwnedFd);
+pub struct Socket {
+    fd: OwnedFd,
+    /// Room for the credentials of one sender.
+    control: Vec<u8>,
+}
 
 impl Socket {
     /// Subscribes to the kernel's events, to those of udevd, or to both; `queue` bytes of them may wait in the kernel.
@@ -52,15 +56,14 @@ impl Socket {
         setsockopt(&fd, sockopt::PassCred, &true).map_err(failed)?;
         let groups = if kernel { GROUP_KERNEL } else { 0 } | if udev { GROUP_UDEV } else { 0 };
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups)).map_err(failed)?;
-        Ok(Self(fd))
+        Ok(Self { fd, control: cmsg_space!(UnixCredentials) })
     }
 
     /// Takes one datagram into the buffer, without waiting.
-    pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> Result<Received<'a>> {
-        let mut control = cmsg_space!(UnixCredentials);
+    pub fn receive<'a>(&mut self, buffer: &'a mut [u8]) -> Result<Received<'a>> {
         let (length, trusted) = {
             let mut slices = [IoSliceMut::new(buffer)];
-            let message = match recvmsg::<NetlinkAddr>(self.0.as_raw_fd(), &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
+            let message = match recvmsg::<NetlinkAddr>(self.fd.as_raw_fd(), &mut slices, Some(&mut self.control), MsgFlags::MSG_DONTWAIT) {
                 Ok(message) => message,
                 Err(Errno::EAGAIN | Errno::EINTR) => return Ok(Received::Empty),
                 Err(Errno::ENOBUFS) => return Ok(Received::Overrun),
@@ -87,7 +90,7 @@ impl Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
@@ -121,8 +124,8 @@ mod tests {
     /// Sends to the port of a subscription of this process; root may send to groups as well, in a namespace of its own.
     #[test]
     fn a_foreign_datagram_is_dropped_and_an_empty_queue_is_empty() {
-        let socket = Socket::open(false, false, QUEUE).unwrap();
-        let port = nix::sys::socket::getsockname::<NetlinkAddr>(socket.0.as_raw_fd()).unwrap().pid();
+        let mut socket = Socket::open(false, false, QUEUE).unwrap();
+        let port = nix::sys::socket::getsockname::<NetlinkAddr>(socket.fd.as_raw_fd()).unwrap().pid();
         let sender = socket_for_sending();
         let message = monitor::message(b"ACTION=change\0");
         let mut buffer = vec![0; DATAGRAM_MAX];

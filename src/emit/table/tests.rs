@@ -131,7 +131,7 @@ fn a_hostile_name_stays_in_its_line() {
     let mut device = device(hostile, "CRYPT-\x1b]0;x\x07-\n");
     device.dependencies = vec![neighbour(1, Some(hostile)), neighbour(2, None)];
     device.targets = Some(vec![Target { kind: hostile.to_vec(), ..target(0, 1, "") }]);
-    device.udev = Some(Record { links: vec![hostile.to_vec()], ..Record::default() });
+    device.udev = Some(Record::parse(b"S:a\x1b[31m\r'\xff\xe2\x80\xae\n"));
     let text = info(&device);
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     assert!(!text.contains('\u{202e}') && text.contains("            253:2\n"));

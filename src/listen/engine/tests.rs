@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::rc::Rc;
 
@@ -15,6 +16,10 @@ struct Rig {
 
 fn devno(minor: u32) -> Devno {
     Devno::new(253, minor).unwrap()
+}
+
+fn node(minor: u32) -> Node {
+    Node::from(&format!("dm-{minor}")).unwrap()
 }
 
 fn device(minor: u32, name: &str, uuid: &str) -> Device {
@@ -155,7 +160,7 @@ fn looking_around_adopts_live_devices_and_forgets_those_that_are_gone() {
     let mut rig = Rig::new();
     rig.set(device(3, "gone", ""));
     rig.change(3, 0);
-    let seen = |device: Device, node: &str| Seen { device, node: node.to_string(), diskseq: Some(9) };
+    let seen = |device: Device, node: &str| Seen { device, node: Node::from(node).unwrap(), diskseq: Some(9) };
     let mut without_table = device(1, "bare", "");
     without_table.details = without_table.details.map(|details| Details { live_table: false, ..details });
     let suspended = Device { suspended: true, ..device(2, "asleep", "") };
@@ -175,7 +180,7 @@ fn an_activation_whose_event_was_lost_is_seen_when_looking_around() {
     let mut rig = Rig::new();
     rig.set(device(0, "x", ""));
     rig.event("add", 0, "");
-    let failures = rig.engine.look_around(&[devno(0)], &[Seen { device: device(0, "x", ""), node: "dm-0".into(), diskseq: None }]);
+    let failures = rig.engine.look_around(&[devno(0)], &[Seen { device: device(0, "x", ""), node: node(0), diskseq: None }]);
     assert_eq!(failures, []);
     assert_eq!(rig.target("disk/by-id/dm-name-x").as_deref(), Some("../../dm-0"), "the flags of the add hold no longer");
 }
@@ -188,8 +193,8 @@ fn a_record_of_an_earlier_run_is_taken_over() {
     let places = Places { dev: rig.directory.path().join("dev"), run_udev: rig.directory.path().join("run"), prober: None };
     let asked = Rc::clone(&rig.devices);
     let mut second = Engine::new(places, Box::new(move |devno| Ok(asked.borrow()[&devno].clone())));
-    second.remember(devno(0), Some("dm-0".to_string())).unwrap();
-    second.look_around(&[devno(0)], &[Seen { device: device(0, "renamed", ""), node: "dm-0".into(), diskseq: None }]);
+    second.remember(devno(0), Some(node(0))).unwrap();
+    second.look_around(&[devno(0)], &[Seen { device: device(0, "renamed", ""), node: node(0), diskseq: None }]);
     assert_eq!(rig.target("mapper/x"), None);
     assert_eq!(rig.target("mapper/renamed").as_deref(), Some("../dm-0"));
     assert_eq!(rig.target("disk/by-id/dm-name-renamed"), None, "the tool's flags hold");
@@ -250,7 +255,7 @@ fn a_new_device_under_an_old_number_inherits_nothing() {
     rig.change(0, 1 << 2);
     // Its remove event was lost.
     rig.set(device(0, "new", "NEW-1"));
-    let failures = rig.engine.look_around(&[devno(0)], &[Seen { device: device(0, "new", "NEW-1"), node: "dm-0".into(), diskseq: None }]);
+    let failures = rig.engine.look_around(&[devno(0)], &[Seen { device: device(0, "new", "NEW-1"), node: node(0), diskseq: None }]);
     assert_eq!(failures, []);
     assert_eq!(rig.target("mapper/old"), None);
     assert_eq!(rig.target("disk/by-id/dm-name-new").as_deref(), Some("../../dm-0"), "the old device's flags are not its own");
@@ -266,7 +271,7 @@ fn a_suspended_moment_and_a_subsystems_flag_do_not_stay() {
     rig.set(Device { suspended: true, ..device(0, "vg-lv", "LVM-x") });
     rig.event("change", 0, "SYNTH_UUID=0\0");
     rig.set(device(0, "vg-lv", "LVM-x"));
-    rig.engine.look_around(&[devno(0)], &[Seen { device: device(0, "vg-lv", "LVM-x"), node: "dm-0".into(), diskseq: None }]);
+    rig.engine.look_around(&[devno(0)], &[Seen { device: device(0, "vg-lv", "LVM-x"), node: node(0), diskseq: None }]);
     let flags = rig.record(0).unwrap().flags();
     assert!(!flags.contains(Flags::DISABLE_OTHER_RULES) && !flags.contains(Flags::LVM_NOSCAN));
     assert_eq!(rig.record(0).unwrap().property("DM_COOKIE_DISABLE_OTHER_RULES_FLAG"), None);

@@ -14,6 +14,8 @@ RULES_LAYOUT ?= $(if $(wildcard /etc/debian_version),debian,upstream)
 # dracut's modules. Without ours, dracut adds its own rules and dmsetup to an image; where there is no dracut, nobody
 # reads them. Empty: not installed.
 DRACUTDIR    ?= $(PREFIX)/lib/dracut
+# The hook and the scripts of initramfs-tools, which are for Debian and its children; empty: do not install them.
+INITRAMFSTOOLSDIR ?= $(if $(filter debian,$(RULES_LAYOUT)),/usr/share/initramfs-tools)
 DESTDIR      ?=
 CARGO        ?= cargo
 
@@ -22,6 +24,7 @@ RULES_debian   := 10-dm:55-dm 11-dm-lvm:56-lvm 13-dm-disk:60-persistent-storage-
 RULES          := $(RULES_$(RULES_LAYOUT))
 RULE_FILES     := $(foreach rule,$(RULES),$(lastword $(subst :, ,$(rule))).rules)
 DRACUT_MODULES := 60dm 99dmhelper
+INITRAMFS_TOOLS := $(patsubst initramfs-tools/%,%,$(wildcard initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/*))
 
 # .cargo/config.toml's "host-tuple" puts it below a directory named after the target triple.
 BINARY  = $(firstword $(wildcard target/*/release/dmhelper))
@@ -73,6 +76,11 @@ ifneq ($(DRACUTDIR),)
 	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|g; s|@RULES@|$(RULE_FILES)|' \
 		$(foreach module,$(DRACUT_MODULES),$(DESTDIR)$(DRACUTDIR)/modules.d/$(module)/module-setup.sh)
 endif
+ifneq ($(INITRAMFSTOOLSDIR),)
+	$(foreach file,$(INITRAMFS_TOOLS),install -D -m 0755 initramfs-tools/$(file) $(DESTDIR)$(INITRAMFSTOOLSDIR)/$(file) &&) true
+	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|; s|@UDEVRULESDIR@|$(UDEVRULESDIR)|; s|@RULES@|$(RULE_FILES)|' \
+		$(DESTDIR)$(INITRAMFSTOOLSDIR)/hooks/dmhelper
+endif
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(wildcard man/*.8)
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
@@ -80,6 +88,7 @@ uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYO
 	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
 	rm -f $(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES))
 	$(if $(DRACUTDIR),rm -rf $(addprefix $(DESTDIR)$(DRACUTDIR)/modules.d/,$(DRACUT_MODULES)))
+	$(if $(INITRAMFSTOOLSDIR),rm -f $(addprefix $(DESTDIR)$(INITRAMFSTOOLSDIR)/,$(INITRAMFS_TOOLS)))
 	rm -rf $(DESTDIR)$(DOCDIR)
 	@echo 'Reinstall the packages of the distribution'"'"'s own rules now (dmsetup and lvm2 on Debian): without any,'
 	@echo 'tools that change device-mapper devices wait for udev for ever.'

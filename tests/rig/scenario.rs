@@ -25,6 +25,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("cpio", "cpio"),
     ("mkinitramfs", "initramfs-tools-core"),
     ("dracut", "dracut-core"),
+    ("mkinitramfs", "initramfs-tools-core"),
 ];
 const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours", "listen", "dracut", "initramfs-tools", "root"];
 

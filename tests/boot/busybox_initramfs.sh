@@ -1,23 +1,16 @@
 # The disk that the example of a busybox initramfs is booted from: a LUKS volume on a logical volume, in it a file
-# system labelled "root", whose first process tells what it finds and switches off. Made with a real udevd, whose links
-# are the ones to be found then.
+# system labelled "root", whose first process tells what it finds, then goes on as a guest with a real udevd. A real
+# udevd that makes the same devices alone, here, shows which links and records there must be before and after.
 # needs: lvm cryptsetup mkfs.ext4 busybox cpio file:/usr/sbin/blkid module:dm-crypt
 # timeout: 120
+# shellcheck source=/dev/null
+. /rig/disk.sh
 disk 64M
 vgcreate -q vg "$DISK"
 lvcreate -q -y -n root -L 56M vg
-printf secret >/rig/out/key
-cryptsetup luksFormat -q --type luks2 --uuid aaaaaaaa-1111-1111-1111-111111111111 --pbkdf pbkdf2 \
-	--pbkdf-force-iterations 1000 /dev/vg/root /rig/out/key
-cryptsetup open --key-file /rig/out/key /dev/vg/root root
-mkfs.ext4 -q -U 11111111-2222-3333-4444-555555555555 -L root /dev/mapper/root
-even_out
-
-mkdir -p /run/root
+luks /dev/vg/root aaaaaaaa-1111-1111-1111-111111111111 root
+root_file_system /dev/mapper/root
 mount /dev/mapper/root /run/root
-for directory in bin sbin dev proc sys run; do mkdir "/run/root/$directory"; done
-assert_fails ldd "$(command -v busybox)" # no libraries are there
-cp "$(command -v busybox)" /run/root/bin/busybox
 # Every link to a device-mapper device, by the device's name. Runs here and there. gpt-auto-root is not a matter of
 # device-mapper's rules here: systemd's own give it to any CRYPT device that is named root.
 cat >/run/root/bin/links <<'SH'
@@ -28,6 +21,7 @@ find /dev -type l ! -path '/dev/block/*' ! -path /dev/gpt-auto-root | sort | whi
 	echo "link $link -> ${target%dm-*} $(cat "/sys/block/${target##*/}/dm/name")"
 done
 SH
+mv /run/root/sbin/init /run/root/sbin/next
 cat >/run/root/sbin/init <<'SH'
 #!/bin/busybox sh
 PATH=/run/bin
@@ -44,15 +38,26 @@ PATH=/run/bin
 	dmesg | sed -n 's/.*dmhelper\[[0-9]*\]: /said /p'
 	echo 'the root is up'
 } 2>&1 | sed 's/^/boot: /'
-poweroff -f
+exec /sbin/next
 SH
 chmod +x /run/root/sbin/init
-sh /run/root/bin/links >/rig/out/links
-assert_link /dev/disk/by-label/root root
-step 'made'
+cp /run/root/bin/links /run/links
 umount /run/root
 cryptsetup close root
 vgchange -q -an vg
-losetup -d "$DISK"
 step 'closed'
-cp --sparse=always /var/lib/rig/disk1 /rig/out/disk.img
+
+# A udevd that makes everything alone, and is asked for all devices, as the one in the real root is at its start; then
+# what root.sh does there as well.
+vgchange -q -ay vg
+cryptsetup open --key-file /rig/out/key /dev/vg/root root
+quiesce
+replay add
+step 'the root is up'
+sh /run/links >/rig/out/links
+assert_link /dev/disk/by-label/root root
+replay change
+step 'every device has changed'
+cryptsetup close root
+vgchange -q -an vg
+keep_disks "$DISK"

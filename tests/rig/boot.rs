@@ -1,12 +1,14 @@
-//! The worked example of an initramfs with busybox and without udevd: built by its own script, booted from a disk.
+//! The worked example of an initramfs with busybox and without udevd: built by its own script, booted from a disk, into
+//! a root where a real udevd takes over.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::guest::{self, Rules};
+use super::guest::{self, Rules, Run};
 use super::install;
+use super::parity;
 use super::scenario::{Scenario, root};
 
 /// What is needed here beyond what is built in. The kernel asks modprobe for a cipher's parts, which is not there.
@@ -20,31 +22,48 @@ pub(crate) fn disk() -> Result<Scenario, String> {
     Scenario::read("boot", &root().join("tests/boot/busybox_initramfs.sh"))
 }
 
-/// Makes the disk, builds the initramfs, boots both, and judges what the real root found.
+/// Makes the disk, builds the initramfs, boots both, and judges what the real root found, and what its udevd made of it.
 pub(crate) fn busybox_initramfs(scenario: &Scenario) -> Result<(), String> {
-    let made = guest::run(scenario, Rules::Ours)?;
-    let out = made.log_path.with_extension("out");
-    let directory = install::rig_directory()?;
-    let work = tempfile::Builder::new().prefix("guest-").tempdir_in(&directory).map_err(|error| format!("target/rig: {error}"))?;
-    let (initramfs, disk) = (work.path().join("initramfs.cpio"), work.path().join("disk.img"));
-    fs::rename(out.join("disk.img"), &disk).map_err(|error| format!("disk.img: {error}"))?;
+    let alone = guest::run(scenario, Rules::Ours)?;
+    let out = alone.log_path.with_extension("out");
+    let after = Scenario::read("boot", &root().join("tests/boot/root.sh"))?;
+    let shared = guest::prepare(&after, Rules::Ours)?;
+    let here = shared.path();
+    let (initramfs, disk) = (here.join("initramfs.cpio"), here.join("disk.img"));
+    fs::rename(out.join("disk1.img"), &disk).map_err(|error| format!("disk1.img: {error}"))?;
     build(&initramfs, &out.join("key"), &install::tree(scenario.layout())?)?;
 
-    let log_path = made.log_path.with_file_name("boot-busybox_initramfs.log");
+    let log_path = alone.log_path.with_file_name("boot-busybox_initramfs.log");
     let arguments = [
-        "mem=512M".to_owned(),
+        "mem=768M".to_owned(),
         format!("initrd={}", initramfs.display()),
         format!("ubda={}", disk.display()),
-        format!("uml_dir={}", work.path().display()),
+        format!("rig={}", here.display()),
+        format!("uml_dir={}", here.display()),
     ];
-    let ended = guest::boot(&arguments, &log_path, scenario.deadline());
+    let ended = guest::boot(&arguments, &log_path, scenario.deadline() + after.deadline() + guest::GRACE);
     let log = String::from_utf8_lossy(&fs::read(&log_path).unwrap_or_default()).into_owned();
     let expected = fs::read_to_string(out.join("links")).map_err(|error| format!("links: {error}"))?;
-    ended.and_then(|()| judge(&log, &expected)).map_err(|error| {
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n  | ");
-        format!("{error}\nguest log ({}), its end:\n  | {tail}", log_path.display())
-    })
+    let judged = ended.and_then(|()| judge(&log, &expected)).and_then(|()| {
+        let handed_over = guest::collect(here, &log, &log_path)?;
+        compare(&alone, &handed_over)
+    });
+    judged.map_err(|error| guest::with_log(&error, &log, &log_path))
+}
+
+/// A udevd that made all devices alone, and one that took them over: the same links and records, and no cookie.
+fn compare(alone: &Run, handed_over: &Run) -> Result<(), String> {
+    let common = |run: &Run| -> Vec<_> {
+        run.steps.iter().filter(|step| ["the root is up", "every device has changed"].contains(&step.step.as_str())).cloned().collect()
+    };
+    let steps = common(handed_over);
+    if steps.len() != 2 {
+        return Err(format!("{} steps after the hand-over, not two", steps.len()));
+    }
+    match parity::differences(&common(alone), &steps)? {
+        differences if differences.is_empty() => Ok(()),
+        differences => Err(format!("after the hand-over:\n{}", parity::report(&differences, ["alone", "handed over"]))),
+    }
 }
 
 /// By the example's own script, as a person would.

@@ -6,6 +6,7 @@ use argh::FromArgs;
 use nix::errno::Errno;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::stat::{Mode, umask};
+use nix::unistd::{AccessFlags, access};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::deadline::Timeout;
@@ -34,8 +35,8 @@ pub(super) struct Listen {
     #[argh(option, default = "Timeout::PROBE")]
     blkid_timeout: Timeout,
 
-    /// bytes of events that may wait in the kernel; default 134217728
-    #[argh(option, default = "QUEUE")]
+    /// how much of the kernel's memory waiting events may take: bytes, or with K or M; default 128M
+    #[argh(option, default = "QUEUE", from_str_fn(super::size))]
     queue: usize,
 
     /// go to the background as soon as everything is in place
@@ -73,6 +74,9 @@ fn places(blkid: Option<PathBuf>, timeout: Timeout) -> Result<Places> {
     let timeout = timeout
         .duration()
         .ok_or_else(|| Error::usage("--blkid-timeout", "infinity", "a device that never answers would stop everything"))?;
+    if let Some(program) = &blkid {
+        access(program, AccessFlags::X_OK).map_err(|errno| Error::os("run", program.as_os_str().as_encoded_bytes(), errno))?;
+    }
     let prober = blkid.map(|program| Prober { program, timeout });
     Ok(Places { dev: DEV.into(), run_udev: RUN_UDEV.into(), prober })
 }
@@ -87,7 +91,9 @@ fn engine(places: Places) -> Result<Engine> {
 }
 
 impl Listen {
-    pub(super) fn run(self) -> Result<()> {
+    /// Tells the program's exit status.
+    pub(super) fn run(self) -> Result<u8> {
+        let places = places(self.blkid.clone(), self.blkid_timeout)?;
         if self.daemon {
             return self.start_daemon();
         }
@@ -100,7 +106,7 @@ impl Listen {
         // Subscribed before the first look: what happens in between comes as an event.
         let socket = Socket::open(true, false, self.queue)?;
         let control = open_control()?;
-        let mut engine = engine(places(self.blkid, self.blkid_timeout)?)?;
+        let mut engine = engine(places)?;
         let claim = self.claim_udev.then(|| Claim::new(Path::new(RUN_UDEV), Path::new(PROC))).transpose()?;
         standalone::remember(&mut engine, Path::new(RUN_UDEV), Path::new(SYS))?;
         let (present, seen) = standalone::look(&control, Path::new(SYS))?;
@@ -128,14 +134,14 @@ impl Listen {
             counts.dropped,
             counts.overruns
         );
-        Ok(())
+        Ok(0)
     }
 }
 
 impl Listen {
     /// Starts itself once more and waits until that one is ready, so that whoever waits for us knows that it is, or
     /// sees why it is not.
-    fn start_daemon(self) -> Result<()> {
+    fn start_daemon(self) -> Result<u8> {
         let own = std::env::current_exe().map_err(|error| Error::io("find", "own program", &error))?;
         let failed = |error: io::Error| Error::io("run", own.as_os_str().as_encoded_bytes(), &error);
         // A relative path would mean another file once the directory is left.
@@ -155,11 +161,13 @@ impl Listen {
             output.read_to_end(&mut ready).map_err(failed)?;
         }
         if ready == b"ready\n" {
-            return Ok(());
+            return Ok(0);
         }
-        // It has said why.
         let status = child.wait().map_err(failed)?;
-        Err(Error::malformed("start", "listen", format!("the background process ended: {status}")))
+        match status.code().and_then(|status| u8::try_from(status).ok()) {
+            Some(status @ 1..) => Ok(status), // It has said why.
+            _ => Err(Error::malformed("start", "listen", format!("the background process ended: {status}"))),
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
         Command::Info(command) => command.run()?,
         Command::Udev(command) => command.run()?,
         Command::Cookie(command) => return command.run(),
-        Command::Listen(command) => command.run()?,
+        Command::Listen(command) => return command.run(),
         Command::Event(command) => command.run()?,
         Command::Monitor(command) => command.run()?,
         Command::Wait(command) => command.run()?,
@@ -77,15 +77,39 @@ fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Option<Arguments>>
 
 /// argh's words about a mistake in one line; of a value that did not parse, the value's own message alone.
 fn one_line(output: &str) -> String {
-    let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.strip_prefix("Error parsing ").and_then(|rest| rest.split_once("': ")) {
+    // Our messages escape single quotes.
+    let line = output.split_whitespace().collect::<Vec<_>>().join(" ").replace('\'', "\"");
+    match line.strip_prefix("Error parsing ").and_then(|rest| rest.split_once("\": ")) {
         Some((_, cause)) => cause.to_string(),
         None => line,
     }
+}
+
+/// Bytes, or with K or M.
+fn size(text: &str) -> std::result::Result<usize, String> {
+    let (digits, shift) = match text.strip_suffix('M') {
+        Some(digits) => (digits, 20),
+        None => text.strip_suffix('K').map_or((text, 0), |digits| (digits, 10)),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_shl(shift)).filter(|bytes| *bytes <= i32::MAX as usize);
+    bytes.ok_or_else(|| Error::usage("size", text, "not a number of bytes such as 65536, 64K or 8M").to_string())
 }
 
 /// Writes text to stdout at once.
 fn print(text: &str) -> Result<()> {
     use std::io::Write;
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| Error::io("write", "standard output", &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_bytes_or_have_a_unit() {
+        assert_eq!((size("4096"), size("64K"), size("8M")), (Ok(4096), Ok(65536), Ok(8 << 20)));
+        for wrong in ["", "K", "1G", "-1", "1.5M", "99999999999999999999", "4096M"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
 }

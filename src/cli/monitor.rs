@@ -32,21 +32,12 @@ pub(super) struct Monitor {
     json: bool,
 
     /// how much of the kernel's memory waiting events may take: bytes, or with K or M; default 128M
-    #[argh(option, default = "socket::QUEUE", from_str_fn(size))]
+    #[argh(option, default = "socket::QUEUE", from_str_fn(super::size))]
     queue: usize,
 
     /// a device: MAJOR:MINOR, a path under /dev, a name or a UUID
     #[argh(positional, arg_name = "DEVICE")]
     devices: Vec<String>,
-}
-
-fn size(text: &str) -> std::result::Result<usize, String> {
-    let (digits, shift) = match text.strip_suffix('M') {
-        Some(digits) => (digits, 20),
-        None => text.strip_suffix('K').map_or((text, 0), |digits| (digits, 10)),
-    };
-    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_shl(shift)).filter(|bytes| *bytes <= i32::MAX as usize);
-    bytes.ok_or_else(|| Error::usage("size", text, "not a number of bytes such as 65536, 64K or 8M").to_string())
 }
 
 impl Monitor {
@@ -86,17 +77,4 @@ impl Monitor {
 fn is_colourful() -> bool {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     io::stdout().is_terminal() && variable("NO_COLOR").is_none() && variable("TERM").is_some_and(|terminal| terminal != "dumb")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::size;
-
-    #[test]
-    fn sizes_are_bytes_or_have_a_unit() {
-        assert_eq!((size("4096"), size("64K"), size("8M")), (Ok(4096), Ok(65536), Ok(8 << 20)));
-        for wrong in ["", "K", "1G", "-1", "1.5M", "99999999999999999999", "4096M"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-    }
 }

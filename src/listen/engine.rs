@@ -3,6 +3,7 @@
 //! The records are kept in the format and the place of udev's own, so that whoever reads those (lsblk, `dmhelper info`,
 //! a udevd that takes over) finds what it expects.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -52,6 +53,8 @@ pub struct Engine {
     places: Places,
     query: Query,
     devices: Devices,
+    /// Those about which the prober did not answer in time.
+    silent: BTreeSet<Devno>,
     /// What the rules would import, and the record that comes of it: memory that is used again.
     imported: Properties,
     record: Record,
@@ -61,7 +64,8 @@ impl Engine {
     /// An engine that knows nothing yet: [`Engine::look_around`] comes next, or [`Engine::remember`].
     pub fn new(places: Places, query: Query) -> Self {
         let devices = Devices::new(&places.dev, &places.run_udev);
-        Self { places, query, devices, imported: Properties::with_capacity(LARGE), record: Record::with_capacity(LARGE) }
+        let (imported, record) = (Properties::with_capacity(LARGE), Record::with_capacity(LARGE));
+        Self { places, query, devices, silent: BTreeSet::new(), imported, record }
     }
 
     /// Takes over the record that an earlier run, or udevd, has left of a device; its node, unless the device is gone.
@@ -97,7 +101,8 @@ impl Engine {
             let coldplug = Event { action: Action::Add, cookie: None, synthetic: true, disk_ro: false, recorded };
             let decision = Decision::of(&coldplug);
             if !decision.disabled {
-                failures.extend(self.settle(&decision, device, *node, *diskseq, true).err());
+                let readable = !self.silent.contains(&device.devno);
+                failures.extend(self.settle(&decision, device, *node, *diskseq, readable).err());
             }
         }
         failures
@@ -116,6 +121,7 @@ impl Engine {
         })?;
         let decision = Decision::of(&event);
         if event.action == Action::Remove {
+            self.silent.remove(&devno);
             return self.devices.remove(devno);
         }
         if event.action == Action::Other {
@@ -131,7 +137,10 @@ impl Engine {
         };
         // A path has failed, or none is left: whoever reads the map now may wait for ever.
         let pathless = uevent.text("DM_ACTION") == Some("PATH_FAILED") || uevent.number("DM_NR_VALID_PATHS") == Some(0);
-        self.settle(&decision, &device, node, uevent.number("DISKSEQ"), !pathless)
+        // The prober that did not answer is asked again when the device has changed, not when somebody asks for an event.
+        let changed = event.cookie.is_some() || uevent.get("DM_ACTION").is_some();
+        let readable = !pathless && (changed || !self.silent.contains(&devno));
+        self.settle(&decision, &device, node, uevent.number("DISKSEQ"), readable)
     }
 
     /// Gives a device the links and the record that it should have.
@@ -171,9 +180,14 @@ impl Engine {
     }
 
     /// What is on the device now; `None` if it may not be looked at, or nobody is there to look.
-    fn probe(&self, decision: &Decision, device: &Device, node: Node, readable: bool) -> Option<Result<Record>> {
+    fn probe(&mut self, decision: &Decision, device: &Device, node: Node, readable: bool) -> Option<Result<Record>> {
         let prober = self.places.prober.as_ref().filter(|_| readable && plan::may_be_probed(decision, device))?;
-        Some(prober.probe(&self.places.dev.join(&*node)))
+        let probed = prober.probe(&self.places.dev.join(&*node));
+        match &probed {
+            Err(error) if matches!(error.cause(), Cause::TimedOut(_)) => self.silent.insert(device.devno),
+            _ => self.silent.remove(&device.devno),
+        };
+        Some(probed)
     }
 }
 

@@ -60,11 +60,15 @@ impl Rig {
     }
 
     fn event(&mut self, action: &str, minor: u32, more: &str) {
+        self.try_event(action, minor, more).unwrap();
+    }
+
+    fn try_event(&mut self, action: &str, minor: u32, more: &str) -> Result<()> {
         let text = format!(
             "{action}@/devices/virtual/block/dm-{minor}\0ACTION={action}\0DEVPATH=/devices/virtual/block/dm-{minor}\0SUBSYSTEM=block\0\
              MAJOR=253\0MINOR={minor}\0{more}"
         );
-        self.engine.handle(Uevent::from_kernel(text.as_bytes()).unwrap()).unwrap();
+        self.engine.handle(Uevent::from_kernel(text.as_bytes()).unwrap())
     }
 
     /// A change that a tool caused, with these flags.
@@ -275,4 +279,24 @@ fn a_suspended_moment_and_a_subsystems_flag_do_not_stay() {
     let flags = rig.record(0).unwrap().flags();
     assert!(!flags.contains(Flags::DISABLE_OTHER_RULES) && !flags.contains(Flags::LVM_NOSCAN));
     assert_eq!(rig.record(0).unwrap().property("DM_COOKIE_DISABLE_OTHER_RULES_FLAG"), None);
+}
+
+#[test]
+fn a_prober_that_did_not_answer_is_asked_again_when_the_device_has_changed() {
+    let mut rig = Rig::new();
+    let program = rig.directory.path().join("blkid");
+    // Written by a process of its own: what this one still had open for writing while another test forks could not be run.
+    let made = "printf '#!/bin/sh\nexec sleep 60\n' >\"$0\" && chmod 755 \"$0\"";
+    assert!(std::process::Command::new("sh").args(["-c", made]).arg(&program).status().unwrap().success());
+    rig.engine.places.prober = Some(Prober { program, timeout: std::time::Duration::from_millis(100) });
+    rig.set(device(0, "x", ""));
+    // That there was no answer is said each time.
+    assert!(rig.try_event("change", 0, &format!("DM_COOKIE={}\0", 0x40 << 16 | 1)).is_err());
+    assert_eq!(rig.target("mapper/x").as_deref(), Some("../dm-0"), "the links do not depend on it");
+    rig.event("change", 0, "SYNTH_UUID=0\0");
+    let seen = [Seen { device: device(0, "x", ""), node: node(0), diskseq: None }];
+    assert_eq!(rig.engine.look_around(&[devno(0)], &seen), []);
+    assert!(rig.try_event("change", 0, "DM_ACTION=PATH_REINSTATED\0").is_err());
+    rig.event("remove", 0, "");
+    assert!(rig.try_event("change", 0, "").is_err(), "another device of that number");
 }

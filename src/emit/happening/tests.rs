@@ -29,7 +29,9 @@ fn line(report: &Report) -> String {
 #[test]
 fn a_line_tells_when_who_what_and_for_whom() {
     assert_eq!(line(&report(What::Activated)), "01:01:01.012 kernel change vg-home      253:3   activated, cookie 0x0d4d1234\n");
-    let flagged = Report { cookie: Some(Cookie::new(0x0164_1234)), ..report(What::Activated) };
+    let flagged = Report { cookie: Some(Cookie::new(0x0164_1234)), ..report(What::Removed) };
+    assert!(line(&flagged).ends_with("removed, cookie 0x0d4d1234\n"), "its flags mean nothing any more");
+    let flagged = Report { what: What::Activated, ..flagged };
     assert!(line(&flagged).ends_with(", no /dev/disk links: the disk rules are off, not to be scanned: LVM has not wiped it yet\n"));
     let udev = Report {
         origin: Origin::Event(Source::Udev),

@@ -5,6 +5,10 @@ PREFIX       ?= /usr
 SBINDIR      ?= $(PREFIX)/sbin
 MANDIR       ?= $(PREFIX)/share/man
 DOCDIR       ?= $(PREFIX)/share/doc/dmhelper
+BASHCOMPDIR  ?= $(PREFIX)/share/bash-completion/completions
+FISHCOMPDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
+# Debian's zsh reads packages' completions from a folder of its own.
+ZSHCOMPDIR   ?= $(PREFIX)/share/zsh/$(if $(wildcard /etc/debian_version),vendor-completions,site-functions)
 # udev reads rules from /usr/lib, /usr/local/lib (from 253 on), /run and /etc alone, so a prefix does not move them.
 UDEVRULESDIR ?= /usr/lib/udev/rules.d
 # upstream: 10-dm, 11-dm-lvm, 13-dm-disk, 95-dm-notify (lvm2's own names).
@@ -57,12 +61,13 @@ demo: setup ## a LUKS volume on an LVM volume appears, on a real kernel in User-
 bench: setup ## what a helper process costs, against dmsetup's, spawned in turn
 	$(CARGO) bench --locked --bench spawn
 	$(CARGO) test --locked --test rig -- --show bench
+	$(CARGO) test --locked --test rig -- --show bench/scale
 
 clean: ## remove everything that was built
 	$(CARGO) clean
 
 # Does not build: root need not have a Rust toolchain.
-install: ## binary, rules, dracut modules, man pages, after make build; see README.md for DESTDIR, PREFIX and RULES_LAYOUT
+install: ## binary, rules, dracut modules, man pages, completions, after make build; see README.md for DESTDIR, PREFIX, RULES_LAYOUT
 	$(if $(BINARY),,$(error nothing to install: run "make build" first))
 	$(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
@@ -82,11 +87,15 @@ ifneq ($(INITRAMFSTOOLSDIR),)
 		$(DESTDIR)$(INITRAMFSTOOLSDIR)/hooks/dmhelper
 endif
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(wildcard man/*.8)
+	install -D -m 0644 completions/dmhelper.bash $(DESTDIR)$(BASHCOMPDIR)/dmhelper
+	install -D -m 0644 completions/_dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper
+	install -D -m 0644 completions/dmhelper.fish $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYOUT)
 	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
 	rm -f $(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES))
+	rm -f $(DESTDIR)$(BASHCOMPDIR)/dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
 	$(if $(DRACUTDIR),rm -rf $(addprefix $(DESTDIR)$(DRACUTDIR)/modules.d/,$(DRACUT_MODULES)))
 	$(if $(INITRAMFSTOOLSDIR),rm -f $(addprefix $(DESTDIR)$(INITRAMFSTOOLSDIR)/,$(INITRAMFS_TOOLS)))
 	rm -rf $(DESTDIR)$(DOCDIR)

@@ -1,7 +1,7 @@
 //! `dmhelper`: stable names, links and synchronisation for Linux device-mapper devices.
 //!
 //! Data flows one way; the modules stand in the order of the flow and import only what stands before them, or the
-//! foundations [`text`], [`path`], [`error`], [`log`] and [`stdio`]:
+//! foundations [`text`], [`path`], [`terminal`], [`error`], [`log`] and [`stdio`]:
 //!
 //! ```text
 //! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
@@ -20,6 +20,7 @@
 //!   several events, who waits for what.
 //! - [`udevdb`]: a device's record in the udev database. Pure, but for reading and writing it.
 //! - [`info`]: all that is known of one device, gathered once. [`survey`]: all devices, with what is below and above each.
+//! - [`translate`]: kernel's names and numbers in a text become names. Pure.
 //! - [`uevent`]: events of the kernel and of udevd: parsing (pure), framing (pure), the netlink socket.
 //! - [`decision`]: what an event means: the decision table. Pure.
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
@@ -47,7 +48,9 @@ pub mod nodes;
 pub mod path;
 pub mod stdio;
 pub mod survey;
+pub mod terminal;
 pub mod text;
+pub mod translate;
 pub mod udevd;
 pub mod udevdb;
 pub mod uevent;

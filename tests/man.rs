@@ -28,7 +28,9 @@ const MONITOR_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-mo
 const WAIT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-wait.8");
 const LISTEN_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-listen.8");
 const INITRAMFS_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-initramfs.8");
-const PAGES: [&str; 6] = [PAGE, COOKIE_PAGE, INITRAMFS_PAGE, LISTEN_PAGE, MONITOR_PAGE, WAIT_PAGE];
+const LS_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-ls.8");
+const TREE_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-tree.8");
+const PAGES: [&str; 8] = [PAGE, COOKIE_PAGE, INITRAMFS_PAGE, LISTEN_PAGE, LS_PAGE, MONITOR_PAGE, TREE_PAGE, WAIT_PAGE];
 
 /// Runs mandoc on the pages; without it nothing here is proved, so a missing mandoc is a failure.
 fn mandoc(words: &[&str]) -> String {
@@ -166,6 +168,7 @@ fn device(uuid: &str) -> Device {
             internal_suspend: true,
             open_count: 1,
             event_number: 1,
+            segments: 1,
         }),
     }
 }

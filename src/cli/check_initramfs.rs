@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::error::{Error, Result};
 use crate::info::Roots;
@@ -9,7 +9,7 @@ use crate::initramfs::tree::Tree;
 use crate::initramfs::{self, modules, root};
 
 /// Check an unpacked initramfs, or one being built: what it lacks, what it has twice.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "check-initramfs")]
 pub(super) struct CheckInitramfs {
     /// the image is for any machine: do not ask what this one's root needs

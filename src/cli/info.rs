@@ -1,4 +1,4 @@
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::devno::Devno;
 use crate::emit::{json, table};
@@ -7,7 +7,7 @@ use crate::info::find::Meaning;
 use crate::info::{self, Roots, Sources};
 
 /// Show what is known of device-mapper devices: of those named, or of all.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "info")]
 pub(super) struct Info {
     /// each DEVICE is a name
@@ -47,7 +47,7 @@ impl Info {
         if !sources.is_privileged() && !self.json && !devices.is_empty() {
             log::info!("info: open count, events, table, and pending changes are shown to root only");
         }
-        worst(failures)
+        super::worst(failures)
     }
 
     fn meaning(&self) -> Result<Meaning> {
@@ -72,33 +72,12 @@ impl Info {
 type Gathered = (Vec<info::Info>, Vec<Error>);
 
 fn all(sources: &Sources<'_>) -> Gathered {
-    let (devices, mut failures) = split(sources.devices().iter().map(|device| sources.gather(device.devno)));
+    let (devices, mut failures) = super::split(sources.devices().iter().map(|device| sources.gather(device.devno)));
     // One that goes away while it is looked at is no failure: nobody asked for it.
     failures.retain(|error| *error.cause() != Cause::NotFound);
     (devices, failures)
 }
 
 fn named(sources: &Sources<'_>, words: &[String], meaning: Meaning) -> Gathered {
-    split(words.iter().map(|word| sources.gather(sources.find(word, meaning)?)))
-}
-
-fn split(results: impl Iterator<Item = Result<info::Info>>) -> Gathered {
-    let (mut devices, mut failures) = (Vec::new(), Vec::new());
-    for result in results {
-        match result {
-            Ok(device) => devices.push(device),
-            Err(error) => failures.push(error),
-        }
-    }
-    (devices, failures)
-}
-
-/// Reports every failure: the one that decides the exit status last, by returning it.
-fn worst(mut failures: Vec<Error>) -> Result<()> {
-    let Some((at, _)) = failures.iter().enumerate().max_by_key(|(_, error)| error.status()) else { return Ok(()) };
-    let worst = failures.remove(at);
-    for failure in failures {
-        log::error!("{failure}");
-    }
-    Err(worst)
+    super::split(words.iter().map(|word| sources.gather(sources.find(word, meaning)?)))
 }

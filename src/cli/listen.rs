@@ -2,7 +2,7 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use nix::errno::Errno;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::stat::{Mode, umask};
@@ -20,7 +20,7 @@ use crate::udevd::Udevd;
 use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Socket};
 
 /// Do udevd's work for device-mapper devices where there is no udevd: links, records, cookies.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "listen")]
 pub(super) struct Listen {
     /// be taken for udevd: tools on libdevmapper then wait for us
@@ -53,7 +53,7 @@ pub(super) struct Listen {
 }
 
 /// Handle the one event that the environment describes: for mdev, mdevd and the like.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "event")]
 pub(super) struct EventCommand {
     /// look at the content of a usable device with this program: util-linux's or busybox's blkid

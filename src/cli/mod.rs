@@ -1,30 +1,43 @@
 //! Every subcommand's arguments: the one definition of the command line.
 
 mod check_initramfs;
+mod complete;
 mod cookie;
+mod deps;
+mod help;
 mod info;
 mod listen;
+mod ls;
 mod monitor;
+mod name;
+mod translate;
+mod tree;
 mod udev;
 mod wait;
 
 use std::ffi::OsString;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::error::{Error, Result};
+use crate::survey::Survey;
 
 /// Name, show and synchronise device-mapper devices (LVM, LUKS, multipath, …).
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 struct Arguments {
     #[argh(subcommand)]
     command: Command,
 }
 
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand)]
 enum Command {
     Info(info::Info),
+    Ls(ls::Ls),
+    Tree(tree::Tree),
+    Deps(deps::Deps),
+    Name(name::Name),
+    Translate(translate::Translate),
     Udev(udev::Udev),
     Cookie(cookie::Cookie),
     Listen(listen::Listen),
@@ -36,7 +49,7 @@ enum Command {
 }
 
 /// Print the program's version.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "version")]
 struct Version {}
 
@@ -45,6 +58,11 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
     let Some(arguments) = parse(words)? else { return Ok(0) };
     match arguments.command {
         Command::Info(command) => command.run()?,
+        Command::Ls(command) => command.run()?,
+        Command::Tree(command) => command.run()?,
+        Command::Deps(command) => command.run()?,
+        Command::Name(command) => command.run()?,
+        Command::Translate(command) => command.run()?,
         Command::Udev(command) => command.run()?,
         Command::Cookie(command) => return command.run(),
         Command::Listen(command) => return command.run(),
@@ -66,10 +84,17 @@ fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Option<Arguments>>
     if words.first().is_some_and(|first| first == "--version" || first == "-V") {
         words = vec!["version".to_string()];
     }
+    // For the shells' scripts, not for people: no command that the help lists.
+    if let Some(("complete", words)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return complete::run(words).map(|()| None);
+    }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let ["--help" | "-h" | "help"] = words.as_slice() {
+        return print(&help::text()).map(|()| None);
+    }
     match Arguments::from_args(&["dmhelper"], &words) {
         Ok(arguments) => Ok(Some(arguments)),
-        Err(early) if early.status.is_ok() => print(&early.output).map(|()| None),
+        Err(early) if early.status.is_ok() => print(&(early.output + &more_help(&words))).map(|()| None),
         Err(early) if words.is_empty() => Err(Error::usage("command", "(none)", one_line(&early.output)).advise("see dmhelper --help")),
         Err(early) => Err(Error::usage("command", words.join(" "), one_line(&early.output)).advise("see dmhelper --help")),
     }
@@ -93,6 +118,46 @@ fn size(text: &str) -> std::result::Result<usize, String> {
     };
     let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_shl(shift)).filter(|bytes| *bytes <= i32::MAX as usize);
     bytes.ok_or_else(|| Error::usage("size", text, "not a number of bytes such as 65536, 64K or 8M").to_string())
+}
+
+/// What argh cannot know of a command: the tables of facts that its options choose from.
+fn more_help(words: &[&str]) -> String {
+    match words {
+        ["ls", ..] => ls::help(),
+        _ => String::new(),
+    }
+}
+
+/// What succeeded, and what did not.
+fn split<T>(results: impl Iterator<Item = Result<T>>) -> (Vec<T>, Vec<Error>) {
+    let (mut values, mut failures) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => failures.push(error),
+        }
+    }
+    (values, failures)
+}
+
+/// Reports every failure: the one that decides the exit status last, by returning it.
+fn worst(mut failures: Vec<Error>) -> Result<()> {
+    let Some((at, _)) = failures.iter().enumerate().max_by_key(|(_, error)| error.status()) else { return Ok(()) };
+    let worst = failures.remove(at);
+    for failure in failures {
+        log::error!("{failure}");
+    }
+    Err(worst)
+}
+
+/// Reports what could not be read and left something blank: the first of it, and how much more there is.
+fn tell_troubles(command: &str, survey: &Survey<'_>) {
+    let troubles = survey.take_troubles();
+    let Some((first, more)) = troubles.split_first() else { return };
+    match more.len() {
+        0 => log::warn!("{command}: {first}"),
+        count => log::warn!("{command}: {first}; and {count} more"),
+    }
 }
 
 /// Writes text to stdout at once.

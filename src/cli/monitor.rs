@@ -3,7 +3,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use time::UtcOffset;
 
@@ -16,7 +16,7 @@ use crate::listen::subject::Subject;
 use crate::uevent::socket;
 
 /// Show events of device-mapper devices as they happen: of those named, which need not exist yet, or of all.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "monitor")]
 pub(super) struct Monitor {
     /// the kernel's events only: it has happened

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::cookie::Flags;
 use crate::decision::{self, Decision, Event};
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::udevdb::Record;
 
 /// Print an event's properties as KEY='value' lines: the import program of the udev rules.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "udev")]
 pub(super) struct Udev {
     /// the device, as MAJOR:MINOR

@@ -1,4 +1,4 @@
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::deadline::Timeout;
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::listen::subject::Subject;
 use crate::listen::wait::{self, Wish};
 
 /// Wait until devices, which need not exist yet, are usable, or meet another condition.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "wait")]
 pub(super) struct Wait {
     /// present, active, usable, settled, event, event=NUMBER or gone; default usable

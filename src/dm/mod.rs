@@ -53,6 +53,8 @@ pub struct Details {
     pub open_count: i32,
     /// The number of its last event.
     pub event_number: u32,
+    /// How many ranges its live table has: 0 without one.
+    pub segments: u32,
 }
 
 /// One range of a device's live table. Sectors are of 512 bytes.

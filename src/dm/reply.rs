@@ -52,6 +52,7 @@ impl<'a> Reply<'a> {
                 internal_suspend: flags & DM_INTERNAL_SUSPEND_FLAG != 0,
                 open_count: self.head(offset_of!(dm_ioctl, open_count))?.cast_signed(),
                 event_number: self.head(offset_of!(dm_ioctl, event_nr))?,
+                segments: self.head(offset_of!(dm_ioctl, target_count))?,
             }),
         })
     }

@@ -30,7 +30,7 @@ impl Sysfs {
             devno: self.devno,
             name: DmName::new(name)?,
             uuid: DmUuid::new(self.attribute("dm/uuid")?.unwrap_or_default())?,
-            suspended: self.attribute("dm/suspended")?.is_some_and(|value| value == b"1"),
+            suspended: self.suspended() == Some(true),
             details: None,
         })
     }
@@ -46,6 +46,16 @@ impl Sysfs {
         // sysfs writes `!` where the name has a slash.
         let slash = |byte: &u8| if *byte == b'!' { b'/' } else { *byte };
         Some(target.file_name()?.as_bytes().iter().map(slash).collect())
+    }
+
+    /// Whether requests wait for a resume; `None` for what is no device-mapper device.
+    pub fn suspended(&self) -> Option<bool> {
+        self.number("dm/suspended").map(|value| value != 0)
+    }
+
+    /// How far the kernel reads ahead, in sectors of 512 bytes.
+    pub fn read_ahead(&self) -> Option<u64> {
+        self.number("queue/read_ahead_kb")?.checked_mul(2)
     }
 
     /// Size in sectors of 512 bytes: 0 without a live table.

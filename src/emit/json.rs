@@ -2,8 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::emit::columns::value::Value;
+use crate::emit::columns::{Column, state_word};
 use crate::error::{Error, Result};
-use crate::info::{Info, Related, State};
+use crate::info::{Info, Related};
 use crate::name::{Owner, dashed_lvm_uuid, dashed_uuid};
 use crate::text::is_format;
 
@@ -13,7 +15,23 @@ const NEEDS_ROOT: [&str; 6] = ["inactive_table", "deferred_remove", "internal_su
 /// An array of objects, one for each device, ending with a newline.
 pub fn info(devices: &[Info]) -> Result<String> {
     let objects: Vec<_> = devices.iter().map(Object::new).collect();
-    let json = serde_json::to_string_pretty(&objects).map_err(|error| Error::malformed("print", "JSON", error.to_string()))?;
+    pretty(&objects)
+}
+
+/// An array of objects, one for each row, whose keys are the columns' names.
+pub fn listing(columns: &[&Column], rows: &[Vec<Value>]) -> Result<String> {
+    struct Row<'a>(&'a [&'a Column], &'a [Value]);
+    impl Serialize for Row<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|column| column.name).zip(self.1))
+        }
+    }
+    pretty(&rows.iter().map(|row| Row(columns, row)).collect::<Vec<_>>())
+}
+
+/// Indented, harmless to a terminal, ending with a newline.
+pub(super) fn pretty(value: &impl Serialize) -> Result<String> {
+    let json = serde_json::to_string_pretty(value).map_err(|error| Error::malformed("print", "JSON", error.to_string()))?;
     Ok(harmless(&json) + "\n")
 }
 
@@ -118,7 +136,7 @@ struct Range {
 }
 
 #[derive(Serialize)]
-struct Neighbour {
+pub(super) struct Neighbour {
     name: Option<Text>,
     devno: String,
     device_mapper: bool,
@@ -133,6 +151,12 @@ struct Udev {
     link_priority: i32,
     links: Vec<Text>,
     tags: Vec<Text>,
+}
+
+impl Neighbour {
+    pub(super) fn new(other: &Related) -> Self {
+        Self { name: other.name.as_ref().map(Text::new), devno: other.devno.to_string(), device_mapper: other.device_mapper }
+    }
 }
 
 impl Object {
@@ -156,7 +180,7 @@ impl Object {
             crypt: crypt(info),
             multipath: multipath(info),
             partition: partition(info),
-            state: state(info.state()),
+            state: state_word(info.state()),
             suspended: device.suspended,
             live_table: info.live_table(),
             inactive_table: details.map(|details| details.inactive_table),
@@ -167,20 +191,11 @@ impl Object {
             event_number: details.map(|details| details.event_number),
             size_bytes: info.size.and_then(|sectors| sectors.checked_mul(512)),
             targets: targets(info),
-            dependencies: info.dependencies.iter().map(neighbour).collect(),
-            dependants: info.dependants.iter().map(neighbour).collect(),
+            dependencies: info.dependencies.iter().map(Neighbour::new).collect(),
+            dependants: info.dependants.iter().map(Neighbour::new).collect(),
             udev: udev(info),
             needs_root,
         }
-    }
-}
-
-fn state(state: State) -> Option<&'static str> {
-    match state {
-        State::Active => Some("active"),
-        State::Suspended => Some("suspended"),
-        State::NoTable => Some("no_table"),
-        State::Unknown => None,
     }
 }
 
@@ -208,16 +223,12 @@ fn multipath(info: &Info) -> Option<Multipath> {
 
 fn partition(info: &Info) -> Option<Partition> {
     let Owner::Partition { number, parent } = info.owner() else { return None };
-    Some(Partition { number, parent_uuid: Text::new(parent), parent: info.parent.as_ref().map(neighbour) })
+    Some(Partition { number, parent_uuid: Text::new(parent), parent: info.parent.as_ref().map(Neighbour::new) })
 }
 
 fn targets(info: &Info) -> Option<Vec<Range>> {
     let range = |target: &crate::dm::Target| Range { start_sector: target.start, sectors: target.length, kind: Text::new(&target.kind) };
     info.targets.as_ref().map(|targets| targets.iter().map(range).collect())
-}
-
-fn neighbour(other: &Related) -> Neighbour {
-    Neighbour { name: other.name.as_ref().map(Text::new), devno: other.devno.to_string(), device_mapper: other.device_mapper }
 }
 
 fn udev(info: &Info) -> Udev {

@@ -1,8 +1,11 @@
 //! From values to bytes for somebody else: all quoting and escaping of output is here.
 
+pub mod columns;
 pub mod cookies;
+pub mod deps;
 pub mod env;
 pub mod event;
 pub mod happening;
 pub mod json;
 pub mod table;
+pub mod tree;

@@ -168,7 +168,7 @@ fn udev(info: &Info, rows: &mut Rows) {
 }
 
 /// Sectors of 512 bytes as a size with three digits or four.
-fn size(sectors: u64) -> String {
+pub(super) fn size(sectors: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let bytes = u128::from(sectors) * 512;
     if bytes < 1024 {

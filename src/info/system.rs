@@ -58,6 +58,11 @@ impl System {
         }
     }
 
+    /// One more device that uses another.
+    pub(crate) fn holder(&self, kernel: &str, holder: &str) {
+        symlink(format!("../../{holder}"), self.roots.sys.join("devices").join(kernel).join("holders").join(holder)).unwrap();
+    }
+
     /// A partition lies in its disk's folder.
     pub(crate) fn partition(&self, disk: &str, kernel: &str, devno: &str) {
         let sys = &self.roots.sys;
@@ -75,7 +80,9 @@ impl System {
     }
 
     pub(crate) fn sources(&self) -> Sources<'_> {
-        Sources { roots: &self.roots, control: None, devices: sysfs::list(&self.roots.sys), udevd: true }
+        let mut devices = sysfs::list(&self.roots.sys);
+        devices.sort_by(|a, b| a.name.cmp(&b.name));
+        Sources { roots: &self.roots, control: None, devices, udevd: true }
     }
 
     pub(crate) fn gather(&self, word: &str) -> Info {

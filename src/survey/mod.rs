@@ -1,6 +1,9 @@
 //! Every device-mapper device with what stands below and above it: one ioctl for the list, then sysfs, procfs and the
 //! udev database for what is asked of each. No block device is opened, and no more than one file at a time.
 
+pub mod graph;
+pub mod status;
+mod subject;
 mod usage;
 
 use std::cell::{OnceCell, RefCell};
@@ -18,6 +21,7 @@ use crate::info::find::Meaning;
 use crate::info::{Related, Roots, Sources};
 use crate::udevdb::Record;
 
+pub use subject::{Subject, steady};
 pub use usage::Mount;
 
 /// Who uses which device, by its number.
@@ -118,6 +122,17 @@ impl<'a> Survey<'a> {
         }
     }
 
+    /// A link that leads to it and stays the same: below /dev/mapper, or for devices of other kinds below
+    /// /dev/disk/by-id, one that tells model and serial number if there is one.
+    pub fn stable_link(&self, devno: Devno) -> Option<Vec<u8>> {
+        let record = self.record(devno)?;
+        let folder: &[u8] = if self.listed(devno).is_some() { b"mapper/" } else { b"disk/by-id/" };
+        let is_opaque = |link: &[u8]| [&b"wwn-"[..], b"nvme-eui.", b"nvme-uuid."].iter().any(|opaque| link.starts_with(opaque));
+        let names = record.links().filter_map(|link| link.strip_prefix(folder));
+        let name = names.min_by_key(|name| (is_opaque(name), name.to_vec()))?;
+        Some([b"/dev/", folder, name].concat())
+    }
+
     /// The devices it uses: sysfs's `slaves`, and the disk that a partition lies on.
     pub fn below(&self, devno: Devno) -> Vec<Devno> {
         let sysfs = self.sysfs(devno);
@@ -156,7 +171,7 @@ impl<'a> Survey<'a> {
         match Record::read(&self.roots.run_udev, devno) {
             Ok(record) => record.filter(|record| self.is_its_own(devno, record)),
             Err(error) => {
-                self.troubles.borrow_mut().push(error);
+                self.trouble(error);
                 None
             }
         }
@@ -171,6 +186,11 @@ impl<'a> Survey<'a> {
         let sequence = || recorded("DISKSEQ").and_then(|text| str::from_utf8(text).ok()?.parse::<u64>().ok());
         let other_sequence = || sequence().zip(self.sysfs(devno).diskseq()).is_some_and(|(recorded, now)| recorded != now);
         !other_uuid && !other_sequence()
+    }
+
+    /// Keeps what could not be read.
+    fn trouble(&self, error: Error) {
+        self.troubles.borrow_mut().push(error);
     }
 
     /// What could not be read so far, each of which left something blank.
@@ -206,7 +226,7 @@ impl<'a> Survey<'a> {
     fn read_proc(&self, name: &str) -> Vec<u8> {
         let path = self.roots.proc.join(name);
         fs::read(&path).unwrap_or_else(|error| {
-            self.troubles.borrow_mut().push(Error::io("read", path.as_os_str().as_bytes(), &error));
+            self.trouble(Error::io("read", path.as_os_str().as_bytes(), &error));
             Vec::new()
         })
     }

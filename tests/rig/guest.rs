@@ -68,7 +68,8 @@ pub(crate) fn run(scenario: &Scenario, rules: Rules) -> Result<Run, String> {
     // Lives until the end of this function, whichever way it ends.
     let shared = prepare(scenario, rules)?;
     let here = shared.path().display();
-    let arguments = ["mem=640M", "rootfstype=hostfs", "rootflags=/", "ro"].map(str::to_owned).into_iter().chain([
+    let memory = format!("mem={}M", scenario.memory());
+    let arguments = [memory.as_str(), "rootfstype=hostfs", "rootflags=/", "ro"].map(str::to_owned).into_iter().chain([
         format!("init={here}/init.sh"),
         format!("rig={here}"),
         format!("uml_dir={here}"),

@@ -19,6 +19,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kpartx", "kpartx"),
     ("multipathd", "multipath-tools"),
     ("mdadm", "mdadm"),
+    ("strace", "strace"),
+    ("dot", "graphviz"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
     ("sfdisk", "fdisk"),
     ("mkfs.ext4", "e2fsprogs"),
     ("busybox", "busybox-static"),
@@ -27,7 +31,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dracut", "dracut-core"),
     ("mkinitramfs", "initramfs-tools-core"),
 ];
-const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours", "listen", "dracut", "initramfs-tools", "root"];
+const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours", "listen", "memory", "dracut", "initramfs-tools", "root"];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -93,6 +97,11 @@ impl Scenario {
         self.header.get(key).map(String::as_str)
     }
 
+    /// The guest's memory in MiB.
+    pub(crate) fn memory(&self) -> u32 {
+        self.header.get("memory").and_then(|text| text.parse().ok()).unwrap_or(640)
+    }
+
     pub(crate) fn debugs_udevd(&self) -> bool {
         self.header.get("udevd").is_some_and(|value| value == "debug")
     }
@@ -151,6 +160,9 @@ pub(crate) fn parse_header(text: &str) -> Result<BTreeMap<String, String>, Strin
     }
     if header.get("timeout").is_some_and(|value| value.parse::<u64>().is_err()) {
         return Err("`timeout` is not a number of seconds".to_owned());
+    }
+    if header.get("memory").is_some_and(|value| value.parse::<u32>().is_err()) {
+        return Err("`memory` is not a number of MiB".to_owned());
     }
     if header.get("listen").is_some_and(|value| value != "yes" && !value.starts_with("no, ")) {
         return Err("`listen` is neither `yes` nor `no, BECAUSE …`".to_owned());

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use super::{RUN_UDEV, Timeout};
 use crate::cookie::census::{self, Entry};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::udevd::Udevd;
 
 /// Show every udev cookie, who waits for it and what that means.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "list")]
 pub(super) struct List {
     /// print one JSON object
@@ -22,7 +22,7 @@ pub(super) struct List {
 
 /// Release what is provably stuck: complete cookies whose notifications will not come, remove those left behind.
 /// Without --yes it only says what it would do.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "reap")]
 pub(super) struct Reap {
     /// leave younger cookies alone; with it, unused cookies that old count as left behind too
@@ -36,7 +36,7 @@ pub(super) struct Reap {
 
 /// Complete or remove every cookie of root, proof or not: what dmsetup udevcomplete_all is for.
 /// Without --yes it only says what it would do.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "complete-all")]
 pub(super) struct CompleteAll {
     /// leave younger cookies alone

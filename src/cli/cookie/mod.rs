@@ -6,7 +6,7 @@ mod wait;
 
 use std::path::Path;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::cookie::sem::{self, Completion};
 use crate::cookie::transaction::{Backend, Semaphore, Transaction};
@@ -15,15 +15,15 @@ use crate::deadline::Timeout;
 use crate::emit::env::Properties;
 use crate::error::{Error, Result};
 
-/// Decode, complete, make, wait for and look after udev cookies (DM_COOKIE).
-#[derive(FromArgs, Debug)]
+/// Look after udev cookies (DM_COOKIE): decode, complete, make, wait for and release them.
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "cookie")]
 pub(super) struct Cookie {
     #[argh(subcommand)]
     command: Command,
 }
 
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand)]
 enum Command {
     Flags(Flags),
@@ -40,7 +40,7 @@ enum Command {
 }
 
 /// Print the flags of a cookie as KEY='1' lines, set ones only.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "flags")]
 struct Flags {
     /// the cookie: decimal, 0x hexadecimal or leading-0 octal
@@ -49,7 +49,7 @@ struct Flags {
 }
 
 /// Complete one event of a cookie: tell the tool that waits that udev is done with it.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "complete")]
 struct Complete {
     /// look for the tool in other IPC namespaces (containers) when it is not in this one
@@ -62,7 +62,7 @@ struct Complete {
 }
 
 /// Make a cookie and print it, for DM_UDEV_COOKIE or dmsetup --udevcookie.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "create")]
 struct Create {
     /// print it with these flags in its upper half, as an ioctl's event_nr: names, separated by commas
@@ -71,7 +71,7 @@ struct Create {
 }
 
 /// Announce one more event to wait for.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "inc")]
 struct Inc {
     /// the cookie

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::udevd::Udevd;
 
 /// Run a command whose device-mapper tools all share one cookie, and wait for udev once, at its end.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "run")]
 pub(super) struct Run {
     /// how long to wait for udev at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min
@@ -34,7 +34,7 @@ pub(super) struct Run {
 }
 
 /// Remove a cookie when standard input ends: for cookies that must not outlive their script.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "guard")]
 pub(super) struct Guard {
     /// the cookie

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use super::{RUN_UDEV, Timeout};
 use crate::cookie;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::udevd::Udevd;
 
 /// Wait until udev has completed all events of a cookie, then remove it.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "release")]
 pub(super) struct Release {
     /// how long at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min
@@ -31,7 +31,7 @@ pub(super) struct Release {
 }
 
 /// Wait as release does; with --no-remove the cookie stays and can be used on.
-#[derive(FromArgs, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "wait")]
 pub(super) struct Wait {
     /// how long at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min

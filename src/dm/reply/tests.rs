@@ -87,10 +87,11 @@ fn a_status_tells_the_state_that_dmsetup_tells() {
         internal_suspend: false,
         open_count: 0,
         event_number: 0,
+        segments: 1,
     };
-    assert_eq!(details("status-vg-my--data"), Details { open_count: 1, ..usual });
+    assert_eq!(details("status-vg-my--data"), Details { open_count: 1, segments: 2, ..usual });
     assert!(reply("status-sleepy").device().unwrap().suspended);
-    assert_eq!(details("status-nothing"), Details { live_table: false, ..usual });
+    assert_eq!(details("status-nothing"), Details { live_table: false, segments: 0, ..usual });
     assert_eq!(details("status-inactive"), Details { inactive_table: true, ..usual });
     assert_eq!(details("status-ro"), Details { read_only: true, ..usual });
     assert_eq!(details("status-held"), Details { deferred_remove: true, open_count: 1, ..usual });

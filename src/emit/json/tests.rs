@@ -60,6 +60,7 @@ fn what_is_known_stands_under_its_key() {
         internal_suspend: false,
         open_count: 3,
         event_number: 9,
+        segments: 1,
     });
     info.targets = Some(vec![Target { start: 0, length: 2048, kind: b"linear".to_vec(), status: Vec::new() }]);
     info.dependencies = vec![Related { devno: Devno::new(7, 0).unwrap(), name: Some(b"loop0".to_vec()), device_mapper: false }];

@@ -29,6 +29,7 @@ fn device(name: &[u8], uuid: &str) -> Info {
                 internal_suspend: false,
                 open_count: 2,
                 event_number: 7,
+                segments: 1,
             }),
         },
         size: Some(49152),

@@ -31,6 +31,7 @@ fn device(minor: u32, name: &str, uuid: &str) -> Device {
         internal_suspend: false,
         open_count: 0,
         event_number: 0,
+        segments: 1,
     };
     Device {
         devno: devno(minor),

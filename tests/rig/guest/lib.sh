@@ -95,6 +95,13 @@ resume_with_flags() {
 	' "$1" "$(($2 << 16 | ${3:-0}))"
 }
 
+# on_terminal WIDTH COMMAND: what the command, one word, shows on a terminal that wide.
+on_terminal() {
+	mkdir -p /dev/pts
+	mountpoint -q /dev/pts || mount -t devpts devpts /dev/pts
+	COLUMNS=$1 script -qec "$2" /dev/null </dev/null | tr -d '\r'
+}
+
 fail() {
 	printf 'rig: FAILED: %s\n' "$*"
 	[ -e /rig/out/failure ] || printf '%s\n' "$*" >/rig/out/failure

@@ -1,0 +1,64 @@
+//! The help of the program as a whole: what people come for first, on one screen.
+
+use argh::ArgsInfo;
+
+/// The commonest uses.
+const USES: [(&str, &str); 3] = [
+    ("dmhelper tree", "what stands on what, from mounts down to disks"),
+    ("dmhelper info 253:0", "what that device is; also by name, path or UUID"),
+    ("dmhelper wait DEVICE", "until it is there and usable, for scripts"),
+];
+
+/// How wide a line may be.
+const WIDTH: usize = 80;
+
+pub(super) fn text() -> String {
+    let info = super::Arguments::get_args_info();
+    let uses: String = USES.iter().map(|(words, what)| format!("  {words:<24}{what}\n")).collect();
+    let longest = info.commands.iter().map(|sub| sub.name.len()).max().unwrap_or(0);
+    let command = |name: &str, what: &str| format!("  {name:longest$}  {}\n", summary(what, WIDTH - longest - 4));
+    let commands: String = info.commands.iter().map(|sub| command(sub.name, sub.command.description)).collect();
+    format!("{}\n\n{uses}\nCommands:\n{commands}\nMore: dmhelper COMMAND --help, man dmhelper\n", info.description)
+}
+
+/// As much of a command's description as fits a line: its first sentence, less what follows a colon or a comma.
+fn summary(description: &str, width: usize) -> &str {
+    let sentence = description.split(". ").next().unwrap_or(description).trim_end_matches('.');
+    let mut summary = sentence.split(": ").next().unwrap_or(sentence);
+    while summary.chars().count() > width {
+        match summary.rfind(',').or_else(|| summary.rfind(' ')) {
+            Some(at) => summary = summary.get(..at).unwrap_or_default(),
+            None => break,
+        }
+    }
+    summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_fits_a_screen() {
+        let text = text();
+        assert!(text.lines().count() <= 24 && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn a_summary_is_what_fits() {
+        assert_eq!(summary("Show things: all of them.", 40), "Show things");
+        assert_eq!(
+            summary("Wait until devices, which need not exist yet, are usable, or gone.", 60),
+            "Wait until devices, which need not exist yet, are usable"
+        );
+        assert_eq!(summary("Short. More.", 40), "Short");
+    }
+
+    #[test]
+    fn the_commonest_uses_are_commands() {
+        let info = super::super::Arguments::get_args_info();
+        for (words, _) in USES {
+            assert!(info.commands.iter().any(|sub| Some(sub.name) == words.split(' ').nth(1)), "{words}");
+        }
+    }
+}

@@ -28,7 +28,8 @@ pub struct Event {
     pub synthetic: bool,
     /// The kernel announces that the disk has become read-only.
     pub disk_ro: bool,
-    /// The flags of the device's last event that a tool caused.
+    /// The flags of the device's last event that a tool caused. Of a device without any record, activated where nobody
+    /// looked, whoever asks for a decision puts in what its UUID and name tell: [`crate::nodes::plan::flags_of_unknown`].
     pub recorded: Flags,
 }
 
@@ -74,7 +75,7 @@ pub enum Kind {
     GenuineChange,
     /// Asked again about a device that no tool has activated.
     ColdplugInactive,
-    /// Asked again about a device that a tool activated before.
+    /// Asked again about a device that a tool activated before, or that was activated where nobody recorded it.
     ColdplugActive,
     /// A change without a tool, of a device that no tool has activated.
     SpuriousInactive,

@@ -85,7 +85,30 @@ impl LvmParts {
         let helper = [self.lv.strip_prefix(b"pvmove"), self.lv.strip_suffix(b"_vorigin")].iter().flatten().any(|rest| !rest.is_empty());
         !self.vg.is_empty() && !self.lv.is_empty() && self.layer.is_empty() && !helper
     }
+
+    /// Whether the name is one that LVM keeps for parts of volumes.
+    pub fn is_reserved(&self) -> bool {
+        LVM_RESERVED.iter().any(|word| self.lv.windows(word.len()).any(|window| window == *word))
+    }
 }
+
+/// What lvm(8) forbids in the names of volumes because its own parts of volumes are called so.
+const LVM_RESERVED: [&[u8]; 14] = [
+    b"_cdata",
+    b"_cmeta",
+    b"_corig",
+    b"_iorig",
+    b"_mimage",
+    b"_mlog",
+    b"_pmspare",
+    b"_rimage",
+    b"_rmeta",
+    b"_tdata",
+    b"_tmeta",
+    b"_vdata",
+    b"_vorigin",
+    b"_wcorig",
+];
 
 /// One part of an LVM name with its doubled dashes undone, and what follows the single dash that ends it.
 /// A dash at the very end is literal.
@@ -136,6 +159,13 @@ mod tests {
         let visible = |name: &str| DmName::new(name).unwrap().lvm_parts().is_visible();
         assert!(visible("vg-lv") && visible("vg-_vorigin") && visible("vg-pvmove"));
         assert!(!visible("vg-lv-real") && !visible("vg-pvmove0") && !visible("vg-lv_vorigin") && !visible("vg"));
+    }
+
+    #[test]
+    fn lvms_own_names_are_known() {
+        let reserved = |name: &str| DmName::new(name).unwrap().lvm_parts().is_reserved();
+        assert!(reserved("vg-raid_rimage_0") && reserved("vg-pool_tdata") && reserved("vg-lvol0_pmspare"));
+        assert!(!reserved("vg-pool") && !reserved("a--b_tdata-x") && !reserved("vg-rimage"));
     }
 
     #[test]

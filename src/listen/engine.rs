@@ -95,8 +95,7 @@ impl Engine {
             // A number is used again: another device's record says nothing of this one.
             let record = self.devices.record(device.devno).filter(|record| is_of(record, device, *diskseq));
             let recorded = record.map_or(Flags::default(), |record| decision::recorded_flags(|name| record.property(name) == Some(b"1")));
-            let live = device.details.is_some_and(|details| details.live_table) && !device.suspended;
-            let missed = live && !recorded.contains(Flags::PRIMARY_SOURCE);
+            let missed = is_live(device) && !recorded.contains(Flags::PRIMARY_SOURCE);
             let recorded = if missed { plan::flags_of_unknown(device) } else { recorded };
             let coldplug = Event { action: Action::Add, cookie: None, synthetic: true, disk_ro: false, recorded };
             let decision = Decision::of(&coldplug);
@@ -115,10 +114,14 @@ impl Engine {
         // The kernel's own add is a new device's: what is recorded under its number was another's.
         let new = uevent.text("ACTION") == Some("add") && uevent.get("SYNTH_UUID").is_none();
         let recorded = self.devices.record(devno).filter(|_| !new);
-        let event = Event::from_env(|name| {
+        let mut event = Event::from_env(|name| {
             let old = || recorded.and_then(|record| record.property(name)).and_then(|value| str::from_utf8(value).ok());
             uevent.text(name).or_else(old)
         })?;
+        if event.action == Action::Add && event.synthetic && recorded.is_none() {
+            // Whoever activated it, nobody was there to record it.
+            event.recorded = (self.query)(devno).ok().filter(is_live).map_or(event.recorded, |device| plan::flags_of_unknown(&device));
+        }
         let decision = Decision::of(&event);
         if event.action == Action::Remove {
             self.silent.remove(&devno);
@@ -189,6 +192,11 @@ impl Engine {
         };
         Some(probed)
     }
+}
+
+/// Whether it is in use, or could be.
+fn is_live(device: &Device) -> bool {
+    device.details.is_some_and(|details| details.live_table) && !device.suspended
 }
 
 /// Whether the record is of this very device, as far as UUID and instance tell.

@@ -133,11 +133,19 @@ impl Display for Component<'_> {
     }
 }
 
-/// Flags for a device of which no event is known, because nobody looked when it was made: what its UUID and name tell.
-/// Parts of volumes and temporary devices stay private.
+/// Flags for a device of which no event is known, because nobody looked when it was made: what its UUID and name tell,
+/// as the rules have it. Parts of volumes and temporary devices stay private.
 pub fn flags_of_unknown(device: &Device) -> Flags {
-    let private = Flags::DISABLE_DISK_RULES.union(Flags::DISABLE_OTHER_RULES);
-    if is_private(device) { Flags::PRIMARY_SOURCE.union(private) } else { Flags::PRIMARY_SOURCE }
+    let private = Flags::PRIMARY_SOURCE.union(Flags::DISABLE_DISK_RULES).union(Flags::DISABLE_OTHER_RULES);
+    let parts = device.name.lvm_parts();
+    match device.uuid.as_ref().map(|uuid| uuid.owner()) {
+        // A pool that nothing uses is there for people; it has a layer as soon as something does.
+        Some(Owner::Lvm { suffix: Some(b"tpool"), .. }) if parts.layer.is_empty() => private,
+        Some(Owner::Lvm { suffix: Some(_), .. }) => private.union(Flags::DISABLE_SUBSYSTEM_RULES),
+        Some(Owner::Lvm { .. }) if parts.is_reserved() => private.union(Flags::DISABLE_SUBSYSTEM_RULES),
+        _ if is_private(device) => private,
+        _ => Flags::PRIMARY_SOURCE,
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +222,16 @@ mod tests {
         assert!(may_be_probed(&change(0), &device("vg-lv", "LVM-x", false)));
         assert!(!may_be_probed(&change(0), &device("vg-lv", "LVM-x", true)));
         assert!(!may_be_probed(&change(1 << 8), &device("vg-lv", "LVM-x", false)));
+    }
+
+    #[test]
+    fn flags_that_nobody_recorded_are_what_uuid_and_name_tell() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let flags = |name: &str, uuid: &str| flags_of_unknown(&device(name, uuid, false)).bits();
+        let lvm = |suffix: &str| format!("LVM-{id}{id}{suffix}");
+        assert_eq!([flags("x", ""), flags("vg-lv", &lvm("")), flags("x", "CRYPT-LUKS2-0-x")], [0x40; 3]);
+        assert_eq!([flags("vg-p_tdata", &lvm("-tdata")), flags("vg-r_rimage_0", &lvm("")), flags("vg-p-tpool", &lvm("-tpool"))], [0x4e; 3]);
+        assert_eq!([flags("vg-p", &lvm("-tpool")), flags("vg-pvmove0", &lvm("")), flags("x", "CRYPT-TEMP-x")], [0x4c; 3]);
     }
 
     #[test]

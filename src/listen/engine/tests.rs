@@ -191,6 +191,21 @@ fn an_activation_whose_event_was_lost_is_seen_when_looking_around() {
 }
 
 #[test]
+fn a_coldplug_of_a_live_device_that_nobody_recorded_activates_it() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "x", ""));
+    rig.set(Device { suspended: true, ..device(1, "y", "") });
+    rig.set(device(2, "z", ""));
+    rig.event("add", 2, "");
+    for minor in 0..3 {
+        rig.event("add", minor, "SYNTH_UUID=0\0");
+    }
+    assert_eq!(rig.target("disk/by-id/dm-name-x").as_deref(), Some("../../dm-0"));
+    assert_eq!(rig.target("mapper/y"), None, "its activation is under way");
+    assert_eq!(rig.target("mapper/z"), None, "recorded as not activated");
+}
+
+#[test]
 fn a_record_of_an_earlier_run_is_taken_over() {
     let mut rig = Rig::new();
     rig.set(device(0, "x", ""));

@@ -97,6 +97,15 @@ dmsetup suspend one
 resume_with_flags one $((0x40))
 row one 1 1 'flags without a cookie'
 
+# Synthetic add, never recorded, live.
+rm "/run/udev/data/b$(devno one)"
+replay add
+row one 1 1 'synthetic add, never recorded, live'
+assert_prop one DM_NAME one
+assert_no_prop one DM_UDEV_DISABLE_OTHER_RULES_FLAG
+assert_link /dev/mapper/one one
+assert_watched one yes
+
 # A tool of old that sends no flags at all: not a genuine event, not activated by this.
 dmsetup create --notable two
 dmsetup load two --table "0 2048 linear $DISK 8192"

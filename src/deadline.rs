@@ -14,6 +14,9 @@ impl Timeout {
     /// As long as udevd itself gives an event by default (udevd(8), `--event-timeout`): past it nothing will come.
     pub const DEFAULT: Timeout = Timeout(Some(Duration::from_secs(180)));
 
+    /// For what is held up by somebody who has a device open for a moment.
+    pub const BRIEF: Timeout = Timeout(Some(Duration::from_secs(5)));
+
     /// For one look at one device's content.
     pub const PROBE: Timeout = Timeout(Some(Duration::from_secs(5)));
 

@@ -26,6 +26,7 @@
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`nodes`]: links and nodes: what a device should have (pure), atomic changes, what blkid says.
 //! - [`listen`]: the event loops: standalone mode, monitor, wait.
+//! - [`detach`]: removing devices in order, and why some stay.
 //! - [`initramfs`]: what an image lacks, or has twice.
 //! - [`cli`]: arguments and wiring of the subcommands.
 //!
@@ -35,6 +36,7 @@ pub mod cli;
 pub mod cookie;
 pub mod deadline;
 pub mod decision;
+pub mod detach;
 pub mod devno;
 pub mod dm;
 pub mod emit;

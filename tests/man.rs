@@ -27,10 +27,11 @@ const COOKIE_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-coo
 const MONITOR_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-monitor.8");
 const WAIT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-wait.8");
 const LISTEN_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-listen.8");
+const DETACH_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-detach.8");
 const INITRAMFS_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-initramfs.8");
 const LS_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-ls.8");
 const TREE_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-tree.8");
-const PAGES: [&str; 8] = [PAGE, COOKIE_PAGE, INITRAMFS_PAGE, LISTEN_PAGE, LS_PAGE, MONITOR_PAGE, TREE_PAGE, WAIT_PAGE];
+const PAGES: [&str; 9] = [PAGE, COOKIE_PAGE, DETACH_PAGE, INITRAMFS_PAGE, LISTEN_PAGE, LS_PAGE, MONITOR_PAGE, TREE_PAGE, WAIT_PAGE];
 
 /// Runs mandoc on the pages; without it nothing here is proved, so a missing mandoc is a failure.
 fn mandoc(words: &[&str]) -> String {
@@ -117,7 +118,9 @@ fn every_command_and_option_of_the_help_is_in_the_page() {
         assert!(text.contains(&format!("dmhelper {}", command.join(" "))), "{command:?} is not in the synopsis");
         seen.push(command.join(" "));
     }
-    for known in ["info", "udev", "cookie flags", "cookie complete", "cookie reap", "monitor", "wait", "check-initramfs", "version"] {
+    for known in
+        ["info", "udev", "cookie flags", "cookie complete", "cookie reap", "monitor", "wait", "detach", "check-initramfs", "version"]
+    {
         assert!(seen.iter().any(|command| command == known), "the help lists no {known}: {seen:?}");
     }
 }

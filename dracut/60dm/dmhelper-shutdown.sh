@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Removes the device-mapper devices that nothing uses any more. dracut calls this until it succeeds, at last with the
-# argument `final`: only then it says what is left and why.
+# argument `final`: only then it says what is left and why. Trying again is dracut's part.
 
 if [ "$1" = final ]; then
-    dmhelper detach --all 2>&1 | vwarn
+    dmhelper detach --all --timeout 1s 2>&1 | vwarn
 else
-    dmhelper detach --all > /dev/null 2>&1
+    dmhelper detach --all --timeout 0 > /dev/null 2>&1
 fi

@@ -4,6 +4,7 @@ mod check_initramfs;
 mod complete;
 mod cookie;
 mod deps;
+mod detach;
 mod help;
 mod info;
 mod listen;
@@ -44,6 +45,7 @@ enum Command {
     Event(listen::EventCommand),
     Monitor(monitor::Monitor),
     Wait(wait::Wait),
+    Detach(detach::Detach),
     CheckInitramfs(check_initramfs::CheckInitramfs),
     Version(Version),
 }
@@ -69,6 +71,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
         Command::Event(command) => command.run()?,
         Command::Monitor(command) => command.run()?,
         Command::Wait(command) => command.run()?,
+        Command::Detach(command) => command.run()?,
         Command::CheckInitramfs(command) => command.run()?,
         Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n"))?,
     }

@@ -10,6 +10,7 @@ pub const DM_UUID_LEN: usize = 129;
 pub const DM_MAX_TYPE_NAME: usize = 16;
 
 pub const DM_LIST_DEVICES_CMD: u8 = 2;
+pub const DM_DEV_REMOVE_CMD: u8 = 4;
 pub const DM_DEV_STATUS_CMD: u8 = 7;
 pub const DM_DEV_WAIT_CMD: u8 = 8;
 pub const DM_TABLE_DEPS_CMD: u8 = 11;
@@ -24,6 +25,7 @@ pub const DM_INACTIVE_PRESENT_FLAG: u32 = 1 << 6;
 pub const DM_BUFFER_FULL_FLAG: u32 = 1 << 8;
 pub const DM_SKIP_BDGET_FLAG: u32 = 1 << 9;
 pub const DM_NOFLUSH_FLAG: u32 = 1 << 11;
+pub const DM_UEVENT_GENERATED_FLAG: u32 = 1 << 13;
 pub const DM_UUID_FLAG: u32 = 1 << 14;
 pub const DM_DEFERRED_REMOVE: u32 = 1 << 17;
 pub const DM_INTERNAL_SUSPEND_FLAG: u32 = 1 << 18;

@@ -83,6 +83,22 @@ pub struct Listed {
     pub uuid: Option<DmUuid>,
 }
 
+/// What came of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// The device is gone.
+    Done {
+        /// Whether the kernel has sent an event, with the caller's cookie.
+        announced: bool,
+    },
+    /// It is open: the kernel removes it when it is closed, and sends an event without a cookie then.
+    Deferred,
+    /// It is open, and nothing was done.
+    Busy,
+    /// There was no such device any more.
+    Gone,
+}
+
 /// Any of a device's three identities.
 #[derive(Debug, Clone, Copy)]
 pub enum Selector<'a> {
@@ -147,6 +163,22 @@ impl Control {
     /// The devices that the live table uses: none, one or many.
     pub fn dependencies(&self, devno: Devno) -> Result<Vec<Devno>> {
         self.ask_growing(DM_TABLE_DEPS_CMD, Some(Selector::Devno(devno)), |reply| reply.dependencies())
+    }
+
+    /// Removes a device that nobody has open; one that is open is removed later if `deferred`. `event_nr` is what a
+    /// [transaction](crate::cookie::transaction) announced, or 0.
+    ///
+    /// It may have to wait for requests on their way to the disk.
+    pub fn remove(&self, devno: Devno, deferred: bool, event_nr: u32) -> Result<Removal> {
+        let mut buffer = [0; size_of::<dm_ioctl>()];
+        put(&mut buffer, offset_of!(dm_ioctl, dev), &devno.to_kernel().to_ne_bytes());
+        put(&mut buffer, offset_of!(dm_ioctl, event_nr), &event_nr.to_ne_bytes());
+        match self.call(DM_DEV_REMOVE_CMD, if deferred { DM_DEFERRED_REMOVE } else { 0 }, &mut buffer) {
+            Ok(()) => Reply::new(&buffer)?.removal(),
+            Err(Errno::EBUSY) => Ok(Removal::Busy),
+            Err(Errno::ENXIO) => Ok(Removal::Gone),
+            Err(errno) => Err(Error::os("remove", devno.to_string(), errno)),
+        }
     }
 
     /// All devices, in one ioctl.

@@ -3,7 +3,7 @@
 use std::mem::{offset_of, size_of};
 
 use super::abi::*;
-use super::{Details, Device, Listed, Target};
+use super::{Details, Device, Listed, Removal, Target};
 use crate::devno::Devno;
 use crate::error::{Error, Result};
 use crate::name::{DmName, DmUuid};
@@ -32,6 +32,14 @@ impl<'a> Reply<'a> {
     /// Whether the kernel had more to say than the buffer holds.
     pub fn is_truncated(&self) -> Result<bool> {
         Ok(self.flags()? & DM_BUFFER_FULL_FLAG != 0)
+    }
+
+    /// What a DM_DEV_REMOVE has done.
+    pub fn removal(&self) -> Result<Removal> {
+        let flags = self.flags()?;
+        // The kernel clears the flag where the device went at once.
+        let deferred = flags & DM_DEFERRED_REMOVE != 0;
+        Ok(if deferred { Removal::Deferred } else { Removal::Done { announced: flags & DM_UEVENT_GENERATED_FLAG != 0 } })
     }
 
     /// The device that a status-type reply describes.

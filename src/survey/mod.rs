@@ -22,7 +22,7 @@ use crate::info::{Related, Roots, Sources};
 use crate::udevdb::Record;
 
 pub use subject::{Subject, steady};
-pub use usage::Mount;
+pub use usage::{Mount, mounts};
 
 /// Who uses which device, by its number.
 #[derive(Debug, Default)]

@@ -18,7 +18,7 @@ pub struct Mount {
 }
 
 /// The mounts of a mountinfo file; lines that are none are skipped.
-pub(super) fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
+pub fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
     mountinfo.split(|&byte| byte == b'\n').filter_map(mount).collect()
 }
 

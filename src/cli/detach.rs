@@ -1,4 +1,4 @@
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 
 use crate::deadline::Timeout;
 use crate::detach::run::{self, Fate, Options};
@@ -9,7 +9,7 @@ use crate::info::Roots;
 use crate::survey::Survey;
 
 /// Remove device-mapper devices, those that lie on others first; tell why any stays.
-#[derive(FromArgs, Debug)]
+#[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(subcommand, name = "detach")]
 pub(super) struct Detach {
     /// every device-mapper device that is not in use

@@ -67,7 +67,7 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 
 # Does not build: root need not have a Rust toolchain.
-install: ## binary, rules, dracut modules, man pages, completions, after make build; see README.md for DESTDIR, PREFIX, RULES_LAYOUT
+install: ## binary, rules, modules and hooks for initramfs images, man pages, completions; see README.md for the variables
 	$(if $(BINARY),,$(error nothing to install: run "make build" first))
 	$(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper

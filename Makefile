@@ -54,6 +54,9 @@ test-boot: setup ## boots from initramfs images, with the stock set-up and with 
 check: ## formatting and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	shellcheck .ci/run tests/setup dracut/*/*.sh examples/*/build examples/*/init \
+		initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/* tests/rig/guest/*.sh \
+		tests/boot/disk.sh tests/boot/root-init.sh
 
 demo: setup ## a LUKS volume on an LVM volume appears, on a real kernel in User-Mode Linux
 	$(CARGO) test --locked --test rig -- --show demo

@@ -46,6 +46,7 @@ fn trials() -> Result<Vec<Trial>, String> {
     let directory = scenario::root().join("tests/boot");
     let generators = scenario::discover_in(&directory.join("images"), "image")?;
     let cases = scenario::discover_in(&directory.join("cases"), "case")?;
+    let failing = scenario::discover_in(&directory.join("failing"), "failing")?;
     let allowed = Arc::new(Allowed::load("allowed.txt")?);
     let mut trials = Vec::new();
     // First, so that they are built side by side.
@@ -61,6 +62,16 @@ fn trials() -> Result<Vec<Trial>, String> {
             let missing = generator.missing().or_else(|| case.missing());
             let (case, generator, allowed): (Scenario, Scenario, _) = (case.clone(), generator.clone(), Arc::clone(&allowed));
             trials.push(trial(name, missing, move || boots::case(&case, &generator, &allowed)));
+        }
+    }
+    for generator in &generators {
+        for test in failing.iter().filter(|test| test.key(&format!("{}-at", generator.name)).is_some()) {
+            let wanted = test.key("disks").ok_or_else(|| format!("{}: no `disks`", test.name))?;
+            let case = cases.iter().find(|case| case.name == wanted).ok_or_else(|| format!("{}: no case `{wanted}`", test.name))?;
+            let name = format!("{}::failing_{}", generator.name, test.name);
+            let missing = generator.missing().or_else(|| case.missing());
+            let (test, case, generator): (Scenario, Scenario, Scenario) = (test.clone(), case.clone(), generator.clone());
+            trials.push(trial(name, missing, move || boots::down(&test, &case, &generator)));
         }
     }
     Ok(trials)

@@ -14,13 +14,13 @@ case $_dmhelper_dev in /dev/*) ;; *) return 0 ;; esac
 
     for _dmhelper_uuid in $(getargs rd.luks.uuid -d rd_LUKS_UUID); do
         _dmhelper_uuid=${_dmhelper_uuid#luks-}
+        _dmhelper_id=$(echo "$_dmhelper_uuid" | tr -d -)
+        cat /sys/block/dm-*/dm/uuid 2> /dev/null | grep -q "^CRYPT-LUKS.-$_dmhelper_id" && continue
         for _dmhelper_disk in /dev/disk/by-uuid/"$_dmhelper_uuid"*; do
-            _dmhelper_id=$(echo "$_dmhelper_uuid" | tr -d -)
-            for _dmhelper_open in /dev/disk/by-id/dm-uuid-CRYPT-LUKS?-"$_dmhelper_id"*; do break; done
-            if ! [ -e "$_dmhelper_disk" ]; then
-                echo "dmhelper: LUKS volume $_dmhelper_uuid: no disk that holds it has appeared"
-            elif ! [ -e "$_dmhelper_open" ]; then
+            if [ -e "$_dmhelper_disk" ]; then
                 echo "dmhelper: LUKS volume $_dmhelper_uuid: on $(readlink -f "$_dmhelper_disk"), but no key has opened it"
+            else
+                echo "dmhelper: LUKS volume $_dmhelper_uuid: no disk that holds it has appeared"
             fi
         done
     done

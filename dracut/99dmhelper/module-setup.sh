@@ -14,9 +14,17 @@ install() {
     local _ask="$initdir/sbin/cryptroot-ask"
 
     # The root device is waited for, and explained when it does not come.
-    inst_hook initqueue/finished 50 "$moddir/dmhelper-root.sh"
+    # Newer dracut has a module for the queue, which not every image needs.
+    if ! dracut_module_path initqueue > /dev/null || dracut_module_included initqueue; then
+        inst_hook initqueue 50 "$moddir/dmhelper-udevd.sh"
+        inst_hook initqueue/finished 50 "$moddir/dmhelper-root.sh"
+    fi
+    inst_hook pre-trigger 50 "$moddir/dmhelper-watch.sh"
+    inst_hook cleanup 50 "$moddir/dmhelper-unwatch.sh"
     inst_hook emergency 50 "$moddir/dmhelper-explain.sh"
     inst_hook shutdown-emergency 50 "$moddir/dmhelper-explain.sh"
+
+    inst_multiple cat flock grep readlink sleep tr
 
     # Asks dmsetup, which is not there, for a name that sysfs knows.
     if [[ -e $_ask ]]; then

@@ -1,9 +1,13 @@
 //! Boots a case from an image into its real root, under the stock rules and under ours, and compares what the two find.
+//! Or shows that a boot which cannot succeed ends in time, saying why.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tempfile::TempDir;
 
 use super::allowed::Allowed;
 use super::guest::{self, Rules, Run};
@@ -11,6 +15,9 @@ use super::initramfs;
 use super::install;
 use super::parity;
 use super::scenario::{Scenario, root};
+
+/// Where the image has the key of all volumes, for the kernel command lines of the generators.
+const KEY: &str = "etc/boot.key";
 
 /// What one boot cost until the first process of the real root.
 #[derive(Clone, Debug)]
@@ -23,10 +30,19 @@ struct Cost {
 /// By case and generator: stock and ours.
 static COSTS: Mutex<BTreeMap<String, (Cost, Cost)>> = Mutex::new(BTreeMap::new());
 
+/// One boot that has ended, somehow.
+struct Ended {
+    shared: TempDir,
+    log: String,
+    log_path: PathBuf,
+    in_time: Result<(), String>,
+    image: PathBuf,
+}
+
 /// One case with one generator: its disks under both rule sets.
 pub(crate) fn case(case: &Scenario, generator: &Scenario, allowed: &Allowed) -> Result<(), String> {
-    let (stock, stock_cost) = boot(case, generator, Rules::Stock)?;
-    let (ours, ours_cost) = boot(case, generator, Rules::Ours)?;
+    let (stock, stock_cost) = up(case, generator, Rules::Stock)?;
+    let (ours, ours_cost) = up(case, generator, Rules::Ours)?;
     let mut costs = COSTS.lock().unwrap_or_else(PoisonError::into_inner);
     costs.insert(format!("{} {}", case.name, generator.name), (stock_cost, ours_cost));
     drop(costs);
@@ -44,40 +60,67 @@ pub(crate) fn case(case: &Scenario, generator: &Scenario, allowed: &Allowed) -> 
     Err(format!("{}: {} facts differ ({}):\n{report}", case.name, differences.len(), path.display()))
 }
 
-fn boot(case: &Scenario, generator: &Scenario, rules: Rules) -> Result<(Run, Cost), String> {
+/// A boot that must come up, and what it found and cost.
+fn up(case: &Scenario, generator: &Scenario, rules: Rules) -> Result<(Run, Cost), String> {
+    let after = Scenario::read("boot", &root().join("tests/boot/root.sh"))?;
+    let ended = boot(case, case, generator, rules, case.deadline() + after.deadline())?;
+    let result = ended.in_time.clone().and_then(|()| guest::collect(ended.shared.path(), &ended.log, &ended.log_path));
+    let result = result.and_then(|run| {
+        expect_quiet(&ended.log, rules)?;
+        Ok((run, cost(case, &ended)?))
+    });
+    result.map_err(|error| guest::with_log(&format!("{} under {rules:?}: {error}", case.name), &ended.log, &ended.log_path))
+}
+
+/// A boot that cannot come up: under ours it ends in time, with a message that names the cause.
+pub(crate) fn down(test: &Scenario, case: &Scenario, generator: &Scenario) -> Result<(), String> {
+    let says = test.key("says").ok_or_else(|| format!("{}: no `says`", test.name))?;
+    let ended = boot(test, case, generator, Rules::Ours, test.deadline())?;
+    let judged = ended.in_time.clone().and_then(|()| {
+        if ended.shared.path().join("out/boot").exists() {
+            return Err("the real root came up".to_owned());
+        }
+        match ended.log.lines().any(|line| line.contains(says)) {
+            true => Ok(()),
+            false => Err(format!("nobody said `{says}`")),
+        }
+    });
+    judged.map_err(|error| guest::with_log(&format!("{}: {error}", test.name), &ended.log, &ended.log_path))
+}
+
+/// Boots `test`, with the disks of `case`, until the guest switches itself off or the time is over.
+fn boot(test: &Scenario, case: &Scenario, generator: &Scenario, rules: Rules, deadline: Duration) -> Result<Ended, String> {
     let disks = initramfs::disks(case)?;
     let image = initramfs::image(generator, rules)?;
-    let after = Scenario::read("boot", &root().join("tests/boot/root.sh"))?;
-    let shared = guest::prepare(&after, rules)?;
+    let shared = guest::prepare(&Scenario::read("boot", &root().join("tests/boot/root.sh"))?, rules)?;
     let here = shared.path();
-    let log_path = log_path(case, generator, rules)?;
-    let complete = initramfs::image_with_key(&image, &disks.join("key"), here)?;
+    let mut added = vec![(KEY.to_owned(), disks.join("key"))];
+    if let Some(at) = test.key(&format!("{}-at", generator.name)) {
+        added.push((at.to_owned(), test.path.clone()));
+    }
+    let complete = initramfs::add(&image, &added, here)?;
+    let absent = test.key("absent").and_then(|number| number.parse().ok());
     let mut arguments = vec!["mem=768M".to_owned(), format!("initrd={}", complete.display())];
-    arguments.extend(initramfs::attach(&disks, here)?);
+    arguments.extend(initramfs::attach(&disks, absent, here)?);
     arguments.extend([format!("rig={}", here.display()), format!("uml_dir={}", here.display())]);
-    arguments.extend(case.key(&generator.name).unwrap_or_default().split_whitespace().map(str::to_owned));
-    let ended = guest::boot(&arguments, &log_path, case.deadline() + after.deadline() + guest::GRACE);
+    let failing = test.key(&generator.name).filter(|_| test.path != case.path);
+    let own = [generator.key("always"), case.key(&generator.name), failing];
+    arguments.extend(own.into_iter().flatten().flat_map(str::split_whitespace).map(str::to_owned));
+
+    let logs = install::rig_directory()?.join("logs");
+    fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+    let log_path = logs.join(format!("boot-{}-{}-{rules:?}.log", test.name, generator.name).to_lowercase());
+    let in_time = guest::boot(&arguments, &log_path, deadline + guest::GRACE);
     let log = String::from_utf8_lossy(&fs::read(&log_path).unwrap_or_default()).into_owned();
-    let result = ended.and_then(|()| guest::collect(here, &log, &log_path)).and_then(|run| {
-        let cost = cost(here, case, &image)?;
-        expect_quiet(&log, rules)?;
-        Ok((run, cost))
-    });
     let kept = log_path.with_extension("out");
     let _ = fs::remove_dir_all(&kept);
     guest::copy_tree(&here.join("out"), &kept)?;
-    result.map_err(|error| guest::with_log(&format!("{} under {rules:?}: {error}", case.name), &log, &log_path))
-}
-
-fn log_path(case: &Scenario, generator: &Scenario, rules: Rules) -> Result<std::path::PathBuf, String> {
-    let logs = install::rig_directory()?.join("logs");
-    fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
-    Ok(logs.join(format!("boot-{}-{}-{rules:?}.log", case.name, generator.name).to_lowercase()))
+    Ok(Ended { shared, log, log_path, in_time, image })
 }
 
 /// What the first process of the real root noted. It also tells where the root was mounted from.
-fn cost(here: &Path, case: &Scenario, image: &Path) -> Result<Cost, String> {
-    let text = fs::read_to_string(here.join("out/boot")).map_err(|_| "the real root did not come up".to_owned())?;
+fn cost(case: &Scenario, ended: &Ended) -> Result<Cost, String> {
+    let text = fs::read_to_string(ended.shared.path().join("out/boot")).map_err(|_| "the real root did not come up".to_owned())?;
     let find = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
     let expected = case.key("root").map(|name| format!("/dev/mapper/{name}"));
     if find("root") != expected.as_deref() {
@@ -85,8 +128,11 @@ fn cost(here: &Path, case: &Scenario, image: &Path) -> Result<Cost, String> {
     }
     let seconds = find("uptime").and_then(|text| text.parse().ok()).ok_or("no uptime")?;
     let processes = find("processes").and_then(|text| text.parse().ok()).ok_or("no count of processes")?;
-    let image = fs::metadata(image).map_err(|error| format!("{}: {error}", image.display()))?.len();
-    Ok(Cost { seconds, processes, image })
+    Ok(Cost { seconds, processes, image: size(&ended.image)? })
+}
+
+fn size(path: &Path) -> Result<u64, String> {
+    Ok(fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?.len())
 }
 
 /// With ours nobody may look for a dmsetup that is not there.

@@ -144,7 +144,7 @@ pub(crate) fn prepare(scenario: &Scenario, rules: Rules) -> Result<TempDir, Stri
     Ok(shared)
 }
 
-fn make_executable(path: &Path) -> std::io::Result<()> {
+pub(crate) fn make_executable(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
 }

@@ -1,4 +1,4 @@
-//! What a boot is made of: disks, made once and kept, and images, built once per run under either rule set.
+//! What a boot is made of: disks and images. Both are made in a guest, once, and kept until what they were made of changes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 use super::guest::{self, Rules, SCRIPTS};
 use super::install;
@@ -14,81 +15,103 @@ use super::scenario::{Scenario, root};
 
 /// What a script under `tests/boot/images` leaves, and the name under which a boot takes it.
 const IMAGE: &str = "initrd.img";
-/// Where the image has the key of all volumes, for the kernel command lines of the cases.
-const KEY: &str = "etc/boot.key";
 
-type Kept = Arc<OnceLock<Result<PathBuf, String>>>;
-/// By generator, and by disk.
-static BUILT: Mutex<BTreeMap<String, Kept>> = Mutex::new(BTreeMap::new());
+type Made = Arc<OnceLock<Result<PathBuf, String>>>;
+/// Within one run; by the name under which it is kept.
+static MADE: Mutex<BTreeMap<String, Made>> = Mutex::new(BTreeMap::new());
 
-/// Made once, by whoever asks first.
-fn once(name: &str, make: impl FnOnce() -> Result<PathBuf, String>) -> Result<PathBuf, String> {
-    let kept = {
-        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(built.entry(name.to_owned()).or_default())
-    };
-    kept.get_or_init(make).clone()
-}
-
-/// The image that a generator builds for these rules.
+/// The image that a generator builds with these rules. It depends on the host's packages, too.
 pub(crate) fn image(generator: &Scenario, rules: Rules) -> Result<PathBuf, String> {
-    once(&format!("image {} {rules:?}", generator.name), || {
-        let run = guest::run(generator, rules)?;
-        let image = run.log_path.with_extension("out").join(IMAGE);
-        match fs::metadata(&image) {
-            Ok(found) if found.len() > 0 => Ok(image),
-            _ => Err(format!("{} left no {IMAGE}", generator.test_name())),
-        }
-    })
+    let name = format!("image-{}-{rules:?}", generator.name).to_lowercase();
+    let kept = kept(&name, IMAGE, generator, rules, || match rules {
+        Rules::Ours => Ok((packages(), files(&install::tree(generator.layout())?)?)),
+        _ => Ok((packages(), Vec::new())),
+    })?;
+    Ok(kept.join(IMAGE))
 }
 
-/// The directory with `disk1.img` … and `key`, of this run or of an earlier one by the same scripts.
+/// The directory with `disk1.img` … and `key`. The stock rules and tools make them: what is on a disk does not depend on
+/// what is under test.
 pub(crate) fn disks(case: &Scenario) -> Result<PathBuf, String> {
-    once(&format!("disks {}", case.name), || {
-        let parent = install::rig_directory()?.join("disks");
+    kept(&format!("disks-{}", case.name), "disk1.img", case, Rules::Stock, || Ok((String::new(), Vec::new())))
+}
+
+/// What a scenario left in `/rig/out`, `proof` among it: in this run, or in an earlier one with the same scripts and the
+/// same parts.
+fn kept(
+    name: &str,
+    proof: &str,
+    scenario: &Scenario,
+    rules: Rules,
+    parts: impl FnOnce() -> Result<(String, Vec<PathBuf>), String>,
+) -> Result<PathBuf, String> {
+    let made = {
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(made.entry(name.to_owned()).or_default())
+    };
+    let make = || {
+        let parent = install::rig_directory()?.join("kept");
         let io = |error: io::Error| format!("{}: {error}", parent.display());
+        fs::create_dir_all(&parent).map_err(io)?;
+        let (words, parts) = parts()?;
         let mut hasher = DefaultHasher::new();
-        for script in SCRIPTS.iter().map(|script| root().join("tests").join(script)).chain([case.path.clone()]) {
-            fs::read(&script).map_err(io)?.hash(&mut hasher);
+        words.hash(&mut hasher);
+        let scripts = SCRIPTS.iter().map(|script| root().join("tests").join(script));
+        for part in scripts.chain([scenario.path.clone()]).chain(parts) {
+            fs::read(&part).map_err(|error| format!("{}: {error}", part.display()))?.hash(&mut hasher);
         }
-        let kept = parent.join(format!("{}-{:016x}", case.name, hasher.finish()));
-        if kept.join("disk1.img").exists() {
+        let kept = parent.join(format!("{name}-{:016x}", hasher.finish()));
+        if kept.join(proof).exists() {
             return Ok(kept);
         }
-        fs::create_dir_all(&parent).map_err(io)?;
-        // Those that older scripts made.
-        for entry in fs::read_dir(&parent).map_err(io)?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.rsplit_once('-').is_some_and(|(made_by, _)| made_by == case.name) {
-                fs::remove_dir_all(entry.path()).map_err(io)?;
+        for old in fs::read_dir(&parent).map_err(io)?.flatten() {
+            if old.file_name().to_string_lossy().rsplit_once('-').is_some_and(|(made_as, _)| made_as == name) {
+                fs::remove_dir_all(old.path()).map_err(io)?;
             }
         }
-        // The stock rules and tools make them: what is on a disk does not depend on what is under test.
-        let run = guest::run(case, Rules::Stock)?;
+        let run = guest::run(scenario, rules)?;
         let out = run.log_path.with_extension("out");
-        for entry in fs::read_dir(&out).map_err(io)?.flatten().map(|entry| entry.path()) {
-            let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name != "key" && !name.ends_with(".img") {
-                if entry.is_dir() { fs::remove_dir_all(&entry) } else { fs::remove_file(&entry) }.map_err(io)?;
-            }
-        }
-        if !out.join("disk1.img").exists() {
-            return Err(format!("{} left no disk", case.test_name()));
+        if !fs::metadata(out.join(proof)).is_ok_and(|found| found.len() > 0) {
+            return Err(format!("{} left no {proof}", scenario.test_name()));
         }
         fs::rename(&out, &kept).map_err(io)?;
         Ok(kept)
-    })
+    };
+    made.get_or_init(make).clone()
 }
 
-/// Copies the disks into the directory of a boot; gives the kernel's arguments for them.
-pub(crate) fn attach(disks: &Path, here: &Path) -> Result<Vec<String>, String> {
+/// All packages and their versions; where that is not known, nothing is kept beyond a run.
+fn packages() -> String {
+    match Command::new("dpkg-query").arg("--show").output() {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+        _ => format!("{:?}", SystemTime::now()),
+    }
+}
+
+/// The regular files below a directory, in order, without documentation: no image depends on it.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.ends_with("usr/share/doc") || path.ends_with("usr/share/man") {
+            continue;
+        }
+        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+    }
+    Ok(found)
+}
+
+/// Copies the disks, but for the absent one, into the directory of a boot; gives the kernel's arguments for them.
+pub(crate) fn attach(disks: &Path, absent: Option<u32>, here: &Path) -> Result<Vec<String>, String> {
     let mut arguments = Vec::new();
     for (number, letter) in (1..).zip('a'..='h') {
-        let disk = disks.join(format!("disk{number}.img"));
-        if !disk.exists() {
-            break;
+        let (name, disk) = (format!("disk{number}.img"), disks.join(format!("disk{number}.img")));
+        if !disk.exists() || absent == Some(number) {
+            continue;
         }
-        let copy = here.join(format!("disk{number}.img"));
+        let copy = here.join(name);
         let status = Command::new("cp").arg("--sparse=always").args([&disk, &copy]).status().map_err(|error| format!("cp: {error}"))?;
         if !status.success() {
             return Err(format!("cp {}: {status}", disk.display()));
@@ -98,18 +121,24 @@ pub(crate) fn attach(disks: &Path, here: &Path) -> Result<Vec<String>, String> {
     Ok(arguments)
 }
 
-/// The image with files added: another archive after the first, which the kernel unpacks over it.
-pub(crate) fn image_with_key(image: &Path, key: &Path, here: &Path) -> Result<PathBuf, String> {
+/// The image with files added, each at its path: another archive after the first, which the kernel unpacks over it.
+pub(crate) fn add(image: &Path, files: &[(String, PathBuf)], here: &Path) -> Result<PathBuf, String> {
     let io = |error: io::Error| format!("{}: {error}", here.display());
     let added = here.join("added");
-    let target = added.join(KEY);
-    fs::create_dir_all(target.parent().unwrap_or(&added)).map_err(io)?;
-    fs::copy(key, &target).map_err(io)?;
+    let mut list: Vec<String> = Vec::new();
+    for (path, source) in files {
+        let target = added.join(path);
+        fs::create_dir_all(target.parent().unwrap_or(&added)).map_err(io)?;
+        fs::copy(source, &target).map_err(io)?;
+        guest::make_executable(&target).map_err(io)?;
+        let parents = Path::new(path).ancestors().filter(|path| !path.as_os_str().is_empty());
+        let mut parents: Vec<String> = parents.map(|path| path.display().to_string()).collect();
+        parents.reverse();
+        list.extend(parents);
+    }
     let complete = here.join(IMAGE);
     fs::copy(image, &complete).map_err(io)?;
     let output = File::options().append(true).open(&complete).map_err(io)?;
-    let list = Path::new(KEY).ancestors().filter(|path| !path.as_os_str().is_empty()).map(|path| path.display().to_string());
-    let list: Vec<String> = list.collect::<Vec<_>>().into_iter().rev().collect();
     let mut cpio = Command::new("cpio")
         .args(["--create", "--format=newc", "--quiet", "--owner=0:0"])
         .current_dir(&added)

@@ -29,9 +29,25 @@ const PACKAGES: &[(&str, &str)] = &[
     ("cpio", "cpio"),
     ("mkinitramfs", "initramfs-tools-core"),
     ("dracut", "dracut-core"),
-    ("mkinitramfs", "initramfs-tools-core"),
 ];
-const KEYS: &[&str] = &["needs", "layout", "timeout", "udevd", "neighbours", "listen", "memory", "dracut", "initramfs-tools", "root"];
+const KEYS: &[&str] = &[
+    "needs",
+    "layout",
+    "timeout",
+    "udevd",
+    "neighbours",
+    "listen",
+    "memory",
+    "dracut",
+    "initramfs-tools",
+    "always",
+    "root",
+    "disks",
+    "absent",
+    "says",
+    "dracut-at",
+    "initramfs-tools-at",
+];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {

@@ -1,6 +1,7 @@
 # A dracut image that boots any of the cases: for no host in particular, with the modules of the UML kernel.
 # needs: dracut cpio lvm cryptsetup thin_check module:dm-crypt
 # timeout: 480
+# always: rd.luks.key=/etc/boot.key:/ rd.retry=30 rd.shell=0 rd.emergency=poweroff
 dracut --force --kver "$(uname -r)" --no-hostonly --no-early-microcode --no-compress --nostrip \
 	--modules 'base bash crypt fs-lib lvm rootfs-block shutdown udev-rules' \
 	--add-drivers 'dm-crypt dm-snapshot dm-thin-pool ext4 xts cbc ecb aes_generic sha256_generic' \

@@ -19,6 +19,7 @@ use dmhelper::dm::reply::Reply;
 use dmhelper::error::Error;
 use dmhelper::listen::engine::{Engine, Places};
 use dmhelper::listen::standalone::process;
+use dmhelper::nodes::apply::Node;
 use dmhelper::udevdb::Record;
 use dmhelper::uevent::Uevent;
 use dmhelper::uevent::socket::{DATAGRAM_MAX, QUEUE, Received, Socket};
@@ -119,6 +120,20 @@ impl Rig {
             Some(Semaphore(key, Set::create(key).ok()?))
         };
         Self { engine: Engine::new(places, Box::new(query)), directory, reply, semaphore: (1..=0xffff).find_map(create).unwrap() }
+    }
+
+    /// The end of one run and the start of the next.
+    fn restart(&mut self, minor: u32) {
+        let next = Rig::new();
+        let places = |rig: &Rig| ["dev", "run"].map(|name| rig.directory.path().join(name));
+        for (old, new) in places(self).iter().zip(places(&next)) {
+            let _ = fs::remove_dir(&new);
+            fs::rename(old, new).unwrap();
+        }
+        *next.reply.borrow_mut() = self.reply.take();
+        *self = next;
+        let node = Node::from(&format!("dm-{minor}")).unwrap();
+        self.engine.remember(Devno::new(MAJOR, minor).unwrap(), Some(node)).unwrap();
     }
 
     /// From now on the kernel knows one device.
@@ -245,6 +260,18 @@ fn many_devices_take_a_record_each_and_a_table() {
         assert!(rig.waited_for(minor, "remove") <= LINKS as u64 * TO_READ, "the end of {minor}");
     }
     assert_eq!((rig.links(), rig.engine.devices()), (0, 0));
+}
+
+#[test]
+fn a_device_that_is_taken_over_takes_no_more_than_one_that_was_seen_from_the_start() {
+    let mut rig = Rig::new();
+    rig.set(0, "vg-my--data", false);
+    rig.waited_for(0, "change");
+    rig.event(0, "change", "SYNTH_UUID=0\0"); // its record is shorter now
+    rig.restart(0);
+    assert_eq!(rig.engine.devices(), 1);
+    assert_eq!(rig.waited_for(0, "change"), 0);
+    assert_eq!((rig.links(), rig.property(0, "DM_ACTIVATION").as_deref()), (LINKS, Some("1")));
 }
 
 #[test]

@@ -45,9 +45,11 @@ impl Devices {
 
     /// Takes over a record that somebody has written before. Of a device that is gone the node's name is not known any
     /// more: its links tell it.
-    pub(super) fn remember(&mut self, devno: Devno, node: Option<Node>, record: Record) {
-        let node = node.or_else(|| texts(record.links()).find_map(|link| self.dev.node_of(link))).unwrap_or_default();
-        self.known.insert(devno, Known { node, priority: record.link_priority(), record });
+    pub(super) fn remember(&mut self, devno: Devno, node: Option<Node>, record: &Record) {
+        let known = self.known.entry(devno).or_default();
+        known.node = node.or_else(|| texts(record.links()).find_map(|link| self.dev.node_of(link))).unwrap_or_default();
+        known.priority = record.link_priority();
+        known.record.copy_from(record);
     }
 
     /// All of them.

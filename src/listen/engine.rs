@@ -71,7 +71,7 @@ impl Engine {
     /// Takes over the record that an earlier run, or udevd, has left of a device; its node, unless the device is gone.
     pub fn remember(&mut self, devno: Devno, node: Option<Node>) -> Result<()> {
         if let Some(record) = Record::read(&self.places.run_udev, devno)? {
-            self.devices.remember(devno, node, record);
+            self.devices.remember(devno, node, &record);
         }
         Ok(())
     }

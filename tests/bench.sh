@@ -92,7 +92,8 @@ for _ in $(seq 2000); do echo change >"$uevent"; done
 now begin
 kill -CONT "$monitor"
 monitored() { [ "$(wc -l </run/monitor.json)" -ge 2000 ]; }
-until monitored; do :; done
+deadline=$((SECONDS + 60))
+until monitored; do [ "$SECONDS" -lt "$deadline" ] || fail "monitor has written $(wc -l </run/monitor.json) of 2000 lines"; done
 now end
 kill -TERM "$monitor"
 wait "$monitor" || :

@@ -9,7 +9,7 @@ use crate::info::Roots;
 use crate::survey::Survey;
 
 /// Remove device-mapper devices, those that lie on others first; tell why any stays.
-#[derive(FromArgs, ArgsInfo, Debug)]
+#[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "detach")]
 pub(super) struct Detach {
     /// every device-mapper device that is not in use

@@ -1,5 +1,6 @@
 //! The udev rules of an image: one whole set of ours, no other beside it, and every program that they call.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -75,9 +76,15 @@ fn set(files: &BTreeMap<String, File>) -> Vec<Fault> {
     let is_ours = |name: &str| files.get(name).is_some_and(File::is_ours);
     let count = |layout: &[&str; 4]| layout.iter().filter(|name| is_ours(name)).count();
     let Some(layout) = LAYOUTS.iter().rev().max_by_key(|layout| count(layout)).filter(|layout| count(layout) > 0) else {
-        let [upstream, debian] = LAYOUTS.map(|layout| enumerate(&layout));
         let why = "the image has udevd, but no rule file of dmhelper".to_string();
-        let fix = format!("add {debian} on Debian and its children, {upstream} elsewhere");
+        // The names of the rules that are there instead tell which this system uses.
+        let there = |layout: &[&str; 4]| layout.iter().filter(|name| files.contains_key(**name)).count();
+        let [upstream, debian] = LAYOUTS.map(|layout| (there(&layout), enumerate(&layout)));
+        let fix = match upstream.0.cmp(&debian.0) {
+            Ordering::Greater => format!("add {}", upstream.1),
+            Ordering::Less => format!("add {}", debian.1),
+            Ordering::Equal => format!("add {} on Debian and its children, {} elsewhere", debian.1, upstream.1),
+        };
         let mut faults = vec![Fault { kind: Kind::Missing, object: b"rules".to_vec(), why, fix }];
         faults.extend(foreign(files, &[]));
         return faults;

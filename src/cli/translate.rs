@@ -6,7 +6,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use crate::devno::Devno;
 use crate::error::{Error, Result};
-use crate::info::{Roots, Sources};
+use crate::info::Roots;
 use crate::survey::Survey;
 use crate::text::printable;
 use crate::translate::{Reference, Translator};
@@ -22,7 +22,7 @@ const PIECE: usize = 64 << 10;
 impl Translate {
     pub(super) fn run(self) -> Result<()> {
         let roots = Roots::default();
-        let mut names = Names::new(&roots)?;
+        let mut names = Names::new(&roots);
         let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
         let (mut piece, mut out) = (vec![0; PIECE], Vec::with_capacity(2 * PIECE));
         let mut translator = Translator::default();
@@ -48,7 +48,8 @@ impl Translate {
 /// What devices are called, as of a moment ago.
 struct Names<'a> {
     roots: &'a Roots,
-    survey: Survey<'a>,
+    /// `None` while it cannot be had: a filter that ends would lose the log.
+    survey: Option<Survey<'a>>,
     /// Kernel's names looked up since then.
     numbers: BTreeMap<String, Option<Devno>>,
     taken: Instant,
@@ -61,15 +62,16 @@ const NUMBERS_MAX: usize = 4096;
 const FRESH: Duration = Duration::from_secs(1);
 
 impl<'a> Names<'a> {
-    fn new(roots: &'a Roots) -> Result<Self> {
-        Ok(Self { roots, survey: Survey::open(roots)?, numbers: BTreeMap::new(), taken: Instant::now() })
+    fn new(roots: &'a Roots) -> Self {
+        let survey = Survey::open(roots).map_err(|error| log::warn!("translate: nothing is replaced: {error}")).ok();
+        Self { roots, survey, numbers: BTreeMap::new(), taken: Instant::now() }
     }
 
     fn name(&mut self, reference: Reference<'_>) -> Option<String> {
         if self.taken.elapsed() > FRESH {
             // One that fails leaves what was known.
-            if let Ok(sources) = Sources::open(self.roots) {
-                self.survey = Survey::new(self.roots, sources);
+            if let Ok(survey) = Survey::open(self.roots) {
+                self.survey = Some(survey);
                 self.numbers.clear();
             }
             self.taken = Instant::now();
@@ -82,14 +84,14 @@ impl<'a> Names<'a> {
     }
 
     fn of_number(&self, devno: Devno) -> Option<String> {
-        self.survey.listed(devno).map(|device| printable(device.name.as_bytes()))
+        self.survey.as_ref()?.listed(devno).map(|device| printable(device.name.as_bytes()))
     }
 
     fn of_kernel(&mut self, kernel: &str) -> Option<String> {
         let devno = match self.numbers.get(kernel) {
             Some(devno) => *devno,
             None => {
-                let devno = self.survey.number_of_kernel_name(kernel.as_bytes());
+                let devno = self.survey.as_ref()?.number_of_kernel_name(kernel.as_bytes());
                 // A text may be made of names that are none.
                 if self.numbers.len() >= NUMBERS_MAX {
                     self.numbers.clear();

@@ -219,7 +219,8 @@ fn what(subject: &Subject<'_>, lvm: Option<&LvmParts>, kinds: &BTreeSet<String>)
     let text = |bytes: &[u8]| printable(bytes);
     let mut told: &[&str] = &[];
     let words = match (subject.owner(), lvm) {
-        (Owner::Lvm { .. }, Some(parts)) => match parts.layer.as_slice() {
+        // A name with doubled dashes says less of itself.
+        (Owner::Lvm { .. }, Some(parts)) if device.name.as_bytes().windows(2).any(|two| two == b"--") => match parts.layer.as_slice() {
             [] => format!("LVM {} in {}", text(&parts.lv), text(&parts.vg)),
             layer => format!("LVM {} of {} in {}", text(layer), text(&parts.lv), text(&parts.vg)),
         },

@@ -127,7 +127,9 @@ impl<'a> Survey<'a> {
     pub fn stable_link(&self, devno: Devno) -> Option<Vec<u8>> {
         let record = self.record(devno)?;
         let folder: &[u8] = if self.listed(devno).is_some() { b"mapper/" } else { b"disk/by-id/" };
-        let is_opaque = |link: &[u8]| [&b"wwn-"[..], b"nvme-eui.", b"nvme-uuid."].iter().any(|opaque| link.starts_with(opaque));
+        let is_opaque = |link: &[u8]| {
+            [&b"wwn-"[..], b"nvme-eui.", b"nvme-uuid.", b"lvm-pv-uuid-", b"md-uuid-"].iter().any(|opaque| link.starts_with(opaque))
+        };
         let names = record.links().filter_map(|link| link.strip_prefix(folder));
         let name = names.min_by_key(|name| (is_opaque(name), name.to_vec()))?;
         Some([b"/dev/", folder, name].concat())

@@ -5,6 +5,8 @@ pub mod json;
 
 use std::collections::BTreeSet;
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::devno::Devno;
 use crate::emit::columns::value::{Kind, Value};
 use crate::emit::columns::{Shape, Width, layout};
@@ -54,7 +56,18 @@ pub fn text(graph: &Graph, direction: Direction, wanted: &[Devno], terminal: &Te
             rows.iter_mut().for_each(|row| drop(row.remove(at)));
         }
     }
-    let (text, _) = layout::aligned(&shapes, &rows, !rows.is_empty(), terminal.width.unwrap_or(usize::MAX), terminal.unicode);
+    let draw = |shapes: &[Shape], rows: &[Vec<Value>], width| layout::aligned(shapes, rows, !rows.is_empty(), width, terminal.unicode).0;
+    let mut text = draw(&shapes, &rows, usize::MAX);
+    if let Some(width) = terminal.width
+        && text.lines().any(|line| line.width() > width)
+    {
+        // Of all that is shown, people miss the number least.
+        if let Some(at) = shapes.iter().position(|shape| shape.name == "devno") {
+            shapes.remove(at);
+            rows.iter_mut().for_each(|row| drop(row.remove(at)));
+        }
+        text = draw(&shapes, &rows, width);
+    }
     if !terminal.colour {
         return text;
     }

@@ -71,10 +71,10 @@ assert_eq "$(lsblk -nro KNAME "${parts}p2" | sort -u | wc -l)" \
 # --- the words ------------------------------------------------------------------------------------------------------
 row() { sed 's/^[^[:alnum:]]*//' "${2:-/run/text}" | awk -v name="$1" '$1 == name && !/as above/' | tr -s ' '; }
 assert_eq "home $(devno home) $(lsblk -nro SIZE /dev/mapper/home | sed 's/M/ MiB/; s/\.0 / /') LUKS1 /run/home (ext4)" "$(row home)"
-assert_eq "vg-home $(devno vg-home) 16 MiB LVM home in vg" "$(row vg-home)"
-assert_eq "vg-data $(devno vg-data) 24 MiB LVM data in vg, thin /run/data (ext4, read-only)" "$(row vg-data)"
-assert_eq "vg-mirror $(devno vg-mirror) 8 MiB LVM mirror in vg, raid1 [swap]" "$(row vg-mirror | sed 's/raid1, re[a-z]* [0-9]* %/raid1/')"
-assert_eq 'private LVM tpool of pool in vg, thin-pool, full, metadata' "$(row vg-pool-tpool | sed 's/.*private/private/; s/ [0-9]* %//g')"
+assert_eq "vg-home $(devno vg-home) 16 MiB LVM" "$(row vg-home)"
+assert_eq "vg-data $(devno vg-data) 24 MiB LVM, thin /run/data (ext4, read-only)" "$(row vg-data)"
+assert_eq "vg-mirror $(devno vg-mirror) 8 MiB LVM, raid1 [swap]" "$(row vg-mirror | sed 's/raid1, re[a-z]* [0-9]* %/raid1/')"
+assert_eq 'private LVM, thin-pool, full, metadata' "$(row vg-pool-tpool | sed 's/.*private/private/; s/ [0-9]* %//g')"
 assert_eq "mpatha $(devno mpatha) 32 MiB 1 failed multipath, 2 paths" "$(row mpatha)"
 assert_eq "${second##*/} $(number "$second") 32 MiB failed path loop, /var/lib/rig/path" "$(row "${second##*/}")"
 assert_eq "mpatha-part1 $(devno mpatha-part1) 1 MiB partition 1 by kpartx" "$(row mpatha-part1)"
@@ -98,6 +98,11 @@ for coloured in "33m.*sleepy" "31m.*mpatha " "31m.*${second##*/} " "36m.*ro " "2
 	assert_eq 1 "$(grep -c "^$escape\\[$coloured" /run/out)" "$coloured"
 done
 assert_eq '' "$(NO_COLOR=1 TERM=xterm on_terminal 120 'dmhelper tree' | grep "$escape" || :)" 'colours, though none are wanted'
+
+# For the eye, in the log.
+LC_ALL=C.UTF-8 on_terminal 80 'dmhelper tree; dmhelper ls'
+LC_ALL=C.UTF-8 on_terminal 200 'dmhelper tree; dmhelper ls; dmhelper deps'
+dmhelper tree --dot
 
 # --- for Graphviz ---------------------------------------------------------------------------------------------------
 dmhelper tree --dot >/run/dot

@@ -120,6 +120,8 @@ impl Selector<'_> {
     }
 }
 
+/// What most replies fit into (bytes).
+const REPLY: usize = 16 << 10;
 /// A reply larger than this is not believed (bytes).
 const REPLY_MAX: usize = 256 << 20;
 
@@ -157,12 +159,12 @@ impl Control {
 
     /// The live table's targets with their status lines; nothing is flushed for it.
     pub fn targets(&self, devno: Devno) -> Result<Vec<Target>> {
-        self.ask_growing(DM_TABLE_STATUS_CMD, Some(Selector::Devno(devno)), |reply| reply.targets())
+        self.ask_growing(REPLY, DM_TABLE_STATUS_CMD, Some(Selector::Devno(devno)), |reply| reply.targets())
     }
 
     /// The devices that the live table uses: none, one or many.
     pub fn dependencies(&self, devno: Devno) -> Result<Vec<Devno>> {
-        self.ask_growing(DM_TABLE_DEPS_CMD, Some(Selector::Devno(devno)), |reply| reply.dependencies())
+        self.ask_growing(REPLY, DM_TABLE_DEPS_CMD, Some(Selector::Devno(devno)), |reply| reply.dependencies())
     }
 
     /// Removes a device that nobody has open; one that is open is removed later if `deferred`. `event_nr` is what a
@@ -183,7 +185,13 @@ impl Control {
 
     /// All devices, in one ioctl.
     pub fn list(&self) -> Result<Vec<Listed>> {
-        self.ask_growing(DM_LIST_DEVICES_CMD, None, |reply| reply.list())
+        self.ask_growing(REPLY, DM_LIST_DEVICES_CMD, None, |reply| reply.list())
+    }
+
+    /// The same for those who have a megabyte to spare: one ioctl for ten thousand devices with short names, or for five
+    /// thousand volumes of LVM.
+    pub fn list_many(&self) -> Result<Vec<Listed>> {
+        self.ask_growing(1 << 20, DM_LIST_DEVICES_CMD, None, |reply| reply.list())
     }
 
     /// Arms poll(2) on the control node: it becomes readable with the next creation, removal, rename or target's event
@@ -205,11 +213,10 @@ impl Control {
     }
 
     /// Asks with ever larger buffers until the reply fits.
-    fn ask_growing<T>(&self, command: u8, selector: Option<Selector<'_>>, read: impl Fn(Reply<'_>) -> Result<T>) -> Result<T> {
-        let mut size = 16 << 10;
+    fn ask_growing<T>(&self, mut size: usize, command: u8, of: Option<Selector<'_>>, read: impl Fn(Reply<'_>) -> Result<T>) -> Result<T> {
         while size <= REPLY_MAX {
             let mut buffer = vec![0; size];
-            match selector {
+            match of {
                 Some(selector) => self.ask(command, selector, DM_NOFLUSH_FLAG, &mut buffer)?,
                 // Kernels that can list UUIDs do so only when asked; older ones ignore the flag here.
                 None => self.call(command, DM_UUID_FLAG, &mut buffer).map_err(|e| Error::os("list", "devices", e))?,

@@ -124,7 +124,7 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// No device-mapper in the kernel, or a control node that does not answer.
     pub fn open(roots: &'a Roots) -> Result<Self> {
-        let asked = Control::open(&roots.dev, &roots.proc).and_then(|control| Ok((control.list()?, control)));
+        let asked = Control::open(&roots.dev, &roots.proc).and_then(|control| Ok((control.list_many()?, control)));
         let (mut devices, control) = match asked {
             Ok((devices, control)) => (devices, Some(control)),
             Err(error) if *error.cause() == Cause::Denied => (sysfs::list(&roots.sys), None),

@@ -116,7 +116,7 @@ fn a_cycle_that_cannot_be_ends_and_hides_nothing() {
 #[test]
 fn a_very_long_chain_needs_no_stack() {
     let system = System::new();
-    let count = 800;
+    let count = 400;
     for at in 0..count {
         let below = if at == 0 { vec![] } else { vec![format!("dm-{}", 999 + at)] };
         system.device(

@@ -20,6 +20,9 @@ impl Timeout {
     /// For one look at one device's content.
     pub const PROBE: Timeout = Timeout(Some(Duration::from_secs(5)));
 
+    /// How long a device may well be suspended by a tool at work.
+    pub const SUSPENDED: Timeout = Timeout(Some(Duration::from_secs(2)));
+
     /// The moment it ends, from now; `None` for never.
     pub fn deadline(self) -> Option<Instant> {
         // A moment past the clock's range is never.

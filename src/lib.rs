@@ -7,6 +7,7 @@
 //! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
 //! DEVICE → Devno → dm, sysfs, udev record → Info → emit             (explanation)
 //! list of all → sysfs, mounts, udev records → Survey → emit         (inventory)
+//! WORD → Info, record, links, rule files → replayed Decision → emit (why)
 //! uevent → Device → Decision → plan of links → apply                (standalone mode)
 //! uevent → what happened → emit                                     (monitor)
 //! image's tree, root → dm → what it needs → faults                (check of an initramfs)
@@ -23,8 +24,10 @@
 //! - [`translate`]: kernel's names and numbers in a text become names. Pure.
 //! - [`uevent`]: events of the kernel and of udevd: parsing (pure), framing (pure), the netlink socket.
 //! - [`decision`]: what an event means: the decision table. Pure.
+//! - [`rulefiles`]: the udev rule files of device-mapper: which stand where, whose they are.
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`nodes`]: links and nodes: what a device should have (pure), atomic changes, what blkid says.
+//! - [`explain`]: why a device, a link or a cookie is as it is. [`doctor`]: the same for the whole machine, and repairs.
 //! - [`listen`]: the event loops: standalone mode, monitor, wait.
 //! - [`detach`]: removing devices in order, and why some stay.
 //! - [`initramfs`]: what an image lacks, or has twice.
@@ -39,8 +42,10 @@ pub mod decision;
 pub mod detach;
 pub mod devno;
 pub mod dm;
+pub mod doctor;
 pub mod emit;
 pub mod error;
+pub mod explain;
 pub mod info;
 pub mod initramfs;
 pub mod listen;
@@ -48,6 +53,7 @@ pub mod log;
 pub mod name;
 pub mod nodes;
 pub mod path;
+pub mod rulefiles;
 pub mod stdio;
 pub mod survey;
 pub mod terminal;

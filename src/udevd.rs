@@ -37,6 +37,11 @@ impl Udevd {
         })
     }
 
+    /// Whether a process bears udevd's name: where none does, who listens in its place is another program.
+    pub fn has_process(proc: &Path) -> bool {
+        udevd_states(proc).is_ok_and(|states| !states.is_empty())
+    }
+
     /// Whether udevd has events left to process: it keeps the file `RUN/queue` while it has.
     pub fn is_busy(run: &Path) -> bool {
         run.join("queue").exists()

@@ -28,10 +28,12 @@ const MONITOR_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-mo
 const WAIT_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-wait.8");
 const LISTEN_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-listen.8");
 const DETACH_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-detach.8");
+const EXPLAIN_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-explain.8");
 const INITRAMFS_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-initramfs.8");
 const LS_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-ls.8");
 const TREE_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-tree.8");
-const PAGES: [&str; 9] = [PAGE, COOKIE_PAGE, DETACH_PAGE, INITRAMFS_PAGE, LISTEN_PAGE, LS_PAGE, MONITOR_PAGE, TREE_PAGE, WAIT_PAGE];
+const PAGES: [&str; 10] =
+    [PAGE, COOKIE_PAGE, DETACH_PAGE, EXPLAIN_PAGE, INITRAMFS_PAGE, LISTEN_PAGE, LS_PAGE, MONITOR_PAGE, TREE_PAGE, WAIT_PAGE];
 
 /// Runs mandoc on the pages; without it nothing here is proved, so a missing mandoc is a failure.
 fn mandoc(words: &[&str]) -> String {

@@ -17,6 +17,8 @@ use crate::text::printable;
 enum Values {
     Devices,
     Cookies,
+    /// What can be explained: devices, paths, cookies.
+    Explained,
     /// Columns, separated by commas.
     Columns,
     /// A column and a comparison.
@@ -29,7 +31,9 @@ enum Values {
 }
 
 /// The one table of what the names of arguments stand for.
-const VALUES: [(&str, Values); 15] = [
+const VALUES: [(&str, Values); 17] = [
+    ("WHAT", Values::Explained),
+    ("patience", Values::Nothing),
     ("DEVICE", Values::Devices),
     ("device", Values::Devices),
     ("cookie", Values::Cookies),
@@ -145,8 +149,11 @@ fn values(name: &str) -> Values {
 fn complete(values: Values, partial: &str, existing: impl Fn(Values) -> Vec<Candidate>) -> Answer {
     let columns = || COLUMNS.iter().map(|column| (column.name.to_string(), column.help.to_string()));
     match values {
-        Values::Devices if ["/", "./", "../"].iter().any(|start| partial.starts_with(start)) => Answer { paths: true, ..Answer::default() },
+        Values::Devices | Values::Explained if ["/", "./", "../"].iter().any(|start| partial.starts_with(start)) => {
+            Answer { paths: true, ..Answer::default() }
+        }
         Values::Devices | Values::Cookies => matching(existing(values), partial),
+        Values::Explained => matching([existing(Values::Devices), existing(Values::Cookies)].concat(), partial),
         Values::Columns => {
             // A sign before the first column: + adds, - turns round.
             let signed = partial.len() - partial.trim_start_matches(['+', '-']).len();
@@ -229,6 +236,7 @@ mod tests {
         assert_eq!(words(&["info", "vg"]), "vg-home vg-root");
         assert_eq!(words(&["info", "--json", "home", "h"]), "home");
         assert_eq!(words(&["cookie", "complete", ""]), "0x0d4d0001");
+        assert_eq!(words(&["explain", ""]), "home vg-home vg-root 0x0d4d0001");
         assert_eq!(words(&["wait", "--for", "a"]), "active");
         assert_eq!(words(&["wait", "--for", "active", "vg-r"]), "vg-root");
         assert_eq!(words(&["info", "--", "--"]), "", "after -- there are no options");

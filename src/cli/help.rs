@@ -6,7 +6,7 @@ use argh::ArgsInfo;
 const USES: [(&str, &str); 3] = [
     ("dmhelper tree", "what stands on what, from mounts down to disks"),
     ("dmhelper info 253:0", "what that device is; also by name, path or UUID"),
-    ("dmhelper wait DEVICE", "until it is there and usable, for scripts"),
+    ("dmhelper explain WHAT", "why it is missing, not ready or busy; what to do"),
 ];
 
 /// How wide a line may be.
@@ -18,7 +18,7 @@ pub(super) fn text() -> String {
     let longest = info.commands.iter().map(|sub| sub.name.len()).max().unwrap_or(0);
     let command = |name: &str, what: &str| format!("  {name:longest$}  {}\n", summary(what, WIDTH - longest - 4));
     let commands: String = info.commands.iter().map(|sub| command(sub.name, sub.command.description)).collect();
-    format!("{}\n\n{uses}\nCommands:\n{commands}\nMore: dmhelper COMMAND --help, man dmhelper\n", info.description)
+    format!("{}\n{uses}\nCommands:\n{commands}More: dmhelper COMMAND --help, man dmhelper\n", info.description)
 }
 
 /// As much of a command's description as fits a line: its first sentence, less what follows a colon or a comma.

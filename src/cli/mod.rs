@@ -5,6 +5,8 @@ mod complete;
 mod cookie;
 mod deps;
 mod detach;
+mod doctor;
+mod explain;
 mod help;
 mod info;
 mod listen;
@@ -39,6 +41,8 @@ enum Command {
     Deps(deps::Deps),
     Name(name::Name),
     Translate(translate::Translate),
+    Explain(explain::Explain),
+    Doctor(doctor::Doctor),
     Udev(udev::Udev),
     Cookie(cookie::Cookie),
     Listen(listen::Listen),
@@ -65,6 +69,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
         Command::Deps(command) => command.run()?,
         Command::Name(command) => command.run()?,
         Command::Translate(command) => command.run()?,
+        Command::Explain(command) => return command.run(),
+        Command::Doctor(command) => return command.run(),
         Command::Udev(command) => command.run()?,
         Command::Cookie(command) => return command.run(),
         Command::Listen(command) => return command.run(),

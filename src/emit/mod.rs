@@ -3,8 +3,10 @@
 pub mod columns;
 pub mod cookies;
 pub mod deps;
+pub mod doctor;
 pub mod env;
 pub mod event;
+pub mod explain;
 pub mod happening;
 pub mod json;
 pub mod table;

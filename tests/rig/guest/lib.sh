@@ -179,6 +179,15 @@ assert_no_cookies() {
 	[ -z "$left" ] || fail "cookies left: $left"
 }
 
+# assert_explained REASON WORD [also]: `dmhelper explain` answers with this reason or, with `also`, gives it among others.
+assert_explained() {
+	local found
+	rig_assertions=$((rig_assertions + 1))
+	dmhelper explain "$2" || [ $? = 3 ]
+	found=$({ dmhelper explain --json "$2" || :; } | sed -n 's/^ *"reason": "\(.*\)",/\1/p' | tail -n +2 | tr '\n' ' ')
+	case "${3:-} $found" in " $1 "* | also*" $1 "*) ;; *) fail "$1 is not why $2, but $found" ;; esac
+}
+
 # --- questions ---------------------------------------------------------------------------------------------------
 
 # kernel_name NAME: dm-N of the device that the kernel holds under exactly this name.

@@ -1,0 +1,220 @@
+//! The whole machine: every fault that [`explain`](crate::explain) would find, looked for everywhere.
+//!
+//! Linear in devices: one ioctl for the list, then a few files of sysfs and one record for each; one directory of /dev
+//! after the other. At most one file is open at a time.
+
+pub mod repair;
+mod stale;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use crate::cookie::census;
+use crate::cookie::reap::{self, Circumstances, Treatment};
+use crate::devno::Devno;
+use crate::error::Result;
+use crate::explain::facts::Facts;
+use crate::explain::links::{self, Link};
+use crate::explain::world::World;
+use crate::explain::{Finding, Places, cookie, reason};
+use crate::info::Info;
+use crate::rulefiles::Fault;
+use crate::text::printable;
+use crate::udevd::Udevd;
+use repair::Repair;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What, and what to do.
+    pub finding: Finding,
+    /// The device that it is about, by name and number.
+    pub device: Option<String>,
+    /// What `--fix` does about it.
+    pub repair: Option<Repair>,
+}
+
+/// All that was found.
+#[derive(Debug, Clone)]
+pub struct Diagnosis {
+    /// What is wrong, the machine's faults before those of devices.
+    pub troubles: Vec<Trouble>,
+    /// How many devices were looked at.
+    pub devices: usize,
+    /// What only root would have learnt.
+    pub unknown: Option<&'static str>,
+}
+
+/// Semaphore sets in use, in percent of the limit, from which on it is a trouble.
+const SEMAPHORES_MAX: usize = 90;
+
+/// Looks at everything. A device that is suspended still after `patience` has been so for long.
+///
+/// # Errors
+/// A control node that does not answer.
+pub fn examine(places: &Places, patience: Duration) -> Result<Diagnosis> {
+    let world = match World::open(places) {
+        Ok(world) => world,
+        Err(fatal) => {
+            let finding = fatal.finding().map_err(|error| error.during("examine"))?;
+            return Ok(Diagnosis { troubles: vec![Trouble { finding, device: None, repair: None }], devices: 0, unknown: None });
+        }
+    };
+    let suspended = suspended(&world, patience);
+    Ok(diagnose(&world, &suspended))
+}
+
+/// The devices that are suspended, and still are a while later.
+fn suspended(world: &World<'_>, patience: Duration) -> Vec<Devno> {
+    let is_suspended = |devno: &Devno| world.survey.sysfs(*devno).device().is_ok_and(|device| device.suspended);
+    let mut devices: Vec<Devno> = world.survey.devices().iter().map(|device| device.devno).filter(is_suspended).collect();
+    if !devices.is_empty() {
+        std::thread::sleep(patience);
+        devices.retain(is_suspended);
+    }
+    devices
+}
+
+fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
+    let mut troubles = Vec::new();
+    let mut add = |finding, device, repair| troubles.push(Trouble { finding, device, repair });
+    machine(world).into_iter().for_each(|finding| add(finding, None, None));
+    for listed in world.survey.devices() {
+        let called = Some(world.name(listed.devno));
+        let Some(facts) = facts(world, listed.devno) else { continue };
+        if suspended.contains(&listed.devno) {
+            add(facts.finding(&reason::SUSPENDED), called.clone(), None);
+        }
+        let replay = facts.replay();
+        let mut paths = replay.expected.clone();
+        paths.extend(facts.info.udev.iter().flat_map(|record| record.links()).filter_map(|link| String::from_utf8(link.to_vec()).ok()));
+        paths.sort();
+        paths.dedup();
+        let general = facts.general();
+        // One reason for all of its links is told once, with the repair of any.
+        let (mut told, mut repair) = (false, None);
+        for path in paths {
+            let Some(link) = look(world, &facts, &path, &replay.expected) else { continue };
+            let finding = facts.of_link(&link, replay.possible.contains(&path));
+            // What another device has by right is no fault.
+            if *finding.reason == reason::CLAIMED || is_enough(world, &link, listed.devno) {
+                continue;
+            }
+            let own_repair = repair::of(world, &facts, &link);
+            if general.as_ref().is_some_and(|general| general.reason == finding.reason) {
+                told = true;
+                repair = own_repair.or(repair);
+            } else {
+                add(finding, called.clone(), own_repair);
+            }
+        }
+        if let Some(general) = general.filter(|_| told || !world.serves_alone(&facts)) {
+            add(general, called, repair);
+        }
+    }
+    stale::find(world).into_iter().for_each(|(finding, repair)| add(finding, None, repair));
+    let unknown = (!world.survey.sources().is_privileged()).then_some("devices without a table, cookies of others");
+    Diagnosis { troubles, devices: world.survey.devices().len(), unknown }
+}
+
+/// A link that is not as it should be.
+fn look(world: &World<'_>, facts: &Facts, path: &str, expected: &[String]) -> Option<Link> {
+    let devno = facts.info.device.devno;
+    let found = links::look(&world.places.roots.dev, path);
+    if found == links::Found::Link(devno) {
+        return None;
+    }
+    let name = |devno| world.name(devno);
+    let other = found.leads_to().filter(|other| *other != devno);
+    Some(Link {
+        path: path.to_string(),
+        expected: expected.iter().any(|known| known == path),
+        recorded: facts.info.udev.as_ref().is_some_and(|record| record.links().any(|link| link == path.as_bytes())),
+        elsewhere: other.map(name),
+        // Only whoever has it can have a better claim.
+        claims: other.map(|_| links::claims(&world.places.roots, path, &[], &name)).unwrap_or_default(),
+        found,
+    })
+}
+
+/// Where there is no udevd, its own node in /dev/mapper is all that a device gets.
+fn is_enough(world: &World<'_>, link: &Link, devno: Devno) -> bool {
+    world.service.udevd == Udevd::Absent && (link.found == links::Found::Node(devno) || !link.path.starts_with("mapper/"))
+}
+
+/// What can be known of a device without asking for more than its files.
+fn facts(world: &World<'_>, devno: Devno) -> Option<Facts> {
+    let sysfs = world.survey.sysfs(devno);
+    // One that never had a table is not in sysfs; one that is gone by now is no fault.
+    let device = sysfs.device().ok()?;
+    let info = Info {
+        device,
+        size: sysfs.size(),
+        read_only: sysfs.read_only(),
+        targets: None,
+        dependencies: Vec::new(),
+        dependants: Vec::new(),
+        parent: None,
+        udev: crate::udevdb::Record::read(&world.places.roots.run_udev, devno).ok().flatten(),
+        udevd: world.service.udevd != Udevd::Absent,
+    };
+    // Nothing but the control node tells a device without a table from one of no size.
+    let live = info.size.is_some_and(|size| size > 0);
+    live.then(|| Facts { info, diskseq: sysfs.diskseq(), service: world.service, rules: world.rules.clone() })
+}
+
+/// Faults of the machine itself.
+fn machine(world: &World<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let roots = &world.places.roots;
+    let all = |reason| {
+        let trigger = "udevadm trigger --settle --subsystem-match=block";
+        Finding::new(reason).with("device", "device-mapper devices").with("trigger", trigger).with("name", "NAME")
+    };
+    let control = roots.run_udev.join("control");
+    match world.service.udevd {
+        Udevd::Absent if control.exists() => {
+            findings.push(all(&reason::CONTROL_LEFT).with("other", printable(control.as_os_str().as_encoded_bytes())));
+        }
+        Udevd::Absent if !world.survey.devices().is_empty() => findings.push(all(&reason::NO_UDEVD)),
+        Udevd::Stopped => findings.push(all(&reason::UDEVD_STOPPED)),
+        Udevd::Absent | Udevd::Running => {}
+    }
+    // Where there is no udevd at all, nobody reads rules either.
+    if !world.service.stand_in && world.service.udevd != Udevd::Absent {
+        let finding = |fault: &Fault<'_>| crate::explain::device::rule_finding(&world.rules, fault, &all);
+        findings.extend(world.rules.faults().iter().map(finding));
+    }
+    let Ok((entries, sets)) = census::take(&roots.proc) else { return findings };
+    let now = SystemTime::now();
+    let circumstances = Circumstances { udevd: world.service.udevd, busy: world.service.busy, now, older_than: None };
+    for entry in &entries {
+        // Only what is provably stuck: `dmhelper cookie reap` would treat it.
+        if !matches!(reap::reap(entry, &circumstances, || false), Treatment::Keep(_)) {
+            findings.push(cookie::finding(entry, &circumstances));
+        }
+    }
+    if let Some(limit) = census::limit(&roots.proc).filter(|limit| sets * 100 >= limit * SEMAPHORES_MAX) {
+        findings.push(all(&reason::SEMAPHORES).with("detail", format!("{sets} of {limit}")));
+    }
+    findings
+}
+
+impl Diagnosis {
+    /// The troubles by reason, in the order in which they were found: ten thousand devices may have one and the same.
+    pub fn groups(&self) -> Vec<(&'static str, Vec<&Trouble>)> {
+        let mut order: Vec<&'static str> = Vec::new();
+        let mut groups: BTreeMap<&'static str, Vec<&Trouble>> = BTreeMap::new();
+        for trouble in &self.troubles {
+            let id = trouble.finding.reason.id;
+            if !groups.contains_key(id) {
+                order.push(id);
+            }
+            groups.entry(id).or_default().push(trouble);
+        }
+        order.into_iter().filter_map(|id| Some((id, groups.remove(id)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! Links and nodes that outlived their devices.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use super::repair::Repair;
+use crate::explain::links::{self, Found};
+use crate::explain::world::World;
+use crate::explain::{Finding, reason};
+use crate::name::mangle;
+use crate::text::printable;
+use crate::udevdb::Record;
+
+/// Everything in /dev/mapper that no device answers for, and links elsewhere that lead to nodes of devices that are gone.
+pub(super) fn find(world: &World<'_>) -> Vec<(Finding, Option<Repair>)> {
+    let dev = &world.places.roots.dev;
+    let mut found = Vec::new();
+    let known = known(world);
+    for name in names(&dev.join("mapper")) {
+        if name != "control" && !known.contains(name.as_bytes()) {
+            found.extend(entry(world, &format!("mapper/{name}")));
+        }
+    }
+    let folders = names(&dev.join("disk")).into_iter().map(|name| format!("disk/{name}"));
+    let groups = names(dev).into_iter().filter(|name| !["disk", "mapper", "block", "char"].contains(&name.as_str()));
+    for folder in folders.chain(groups) {
+        if !dev.join(&folder).symlink_metadata().is_ok_and(|file| file.is_dir()) {
+            continue;
+        }
+        for name in names(&dev.join(&folder)) {
+            let path = format!("{folder}/{name}");
+            let Ok(target) = fs::read_link(dev.join(&path)) else { continue };
+            if is_dm_node(&target) && matches!(links::look(dev, &path), Found::Dangling(_)) {
+                // udev removes none that it does not know of, and what lies outside of /dev/mapper is not ours to remove.
+                let remove = format!("rm /dev/{}", printable(path.as_bytes()));
+                found.push((about(&reason::STALE_LINK, &path, &remove).with("detail", text(&target)), None));
+            }
+        }
+    }
+    found
+}
+
+/// All names that entries may have: as the kernel holds them, and as libdevmapper writes those.
+fn known(world: &World<'_>) -> BTreeSet<Vec<u8>> {
+    let names = world.survey.devices().iter().map(|device| device.name.as_bytes());
+    names.flat_map(|name| [name.to_vec(), mangle(name).as_bytes().to_vec()]).collect()
+}
+
+/// An entry of /dev/mapper that bears no device's name.
+fn entry(world: &World<'_>, path: &str) -> Option<(Finding, Option<Repair>)> {
+    let found = links::look(&world.places.roots.dev, path);
+    let repair = || Some(Repair::Remove(path.to_string()));
+    match &found {
+        Found::Dangling(target) => {
+            Some((about(&reason::STALE_LINK, path, "dmhelper doctor --fix --yes").with("detail", text(target)), repair()))
+        }
+        Found::Node(devno) if world.survey.sysfs(*devno).kernel_name().is_none() && world.survey.listed(*devno).is_none() => {
+            Some((about(&reason::STALE_NODE, path, "").with("detail", devno.to_string()), repair()))
+        }
+        Found::Link(devno) | Found::Node(devno) => {
+            let record = Record::read(&world.places.roots.run_udev, *devno).ok().flatten().unwrap_or_default();
+            let known = record.links().any(|link| link == path.as_bytes());
+            (!known).then(|| (about(&reason::MISPLACED, path, &world.name(*devno)), None))
+        }
+        Found::Missing | Found::Other(_) => None,
+    }
+}
+
+fn about(reason: &'static reason::Reason, path: &str, other: &str) -> Finding {
+    Finding::new(reason).with("link", format!("/dev/{}", printable(path.as_bytes()))).with("other", other)
+}
+
+fn text(path: &Path) -> String {
+    printable(path.as_os_str().as_encoded_bytes())
+}
+
+/// `../../dm-3` and the like.
+fn is_dm_node(target: &Path) -> bool {
+    let name = target.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("dm-"));
+    name.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The entries of a directory, sorted; those that are no text are nobody's.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink() || kind.is_block_device()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}

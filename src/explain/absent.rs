@@ -1,0 +1,225 @@
+//! What is not there, and what that may be for: what a person in an emergency shell wants to know.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::links::Found;
+use super::world::World;
+use super::{Finding, Report, called, reason};
+use crate::devno::Devno;
+use crate::dm::sysfs::Sysfs;
+use crate::info::Roots;
+use crate::name::DmName;
+use crate::text::printable;
+use crate::udevdb::Record;
+
+/// Names shown at most.
+const SHOWN: usize = 8;
+
+/// Whether the kernel lacks device-mapper altogether.
+pub(super) fn lacks_device_mapper(roots: &Roots) -> bool {
+    let misc = fs::read_to_string(roots.proc.join("misc")).unwrap_or_default();
+    !misc.lines().any(|line| line.ends_with(" device-mapper"))
+}
+
+/// A name that nothing bears.
+pub(super) fn explain(world: &World<'_>, word: &str) -> Report {
+    let volume = DmName::new(word).ok().map(|name| name.lvm_parts()).filter(|parts| !parts.lv.is_empty());
+    let volume = volume.map(|parts| (printable(&parts.vg), printable(&parts.lv)));
+    report(world, volume, false)
+}
+
+/// A link that leads nowhere and that no device claims.
+pub(super) fn explain_link(world: &World<'_>, path: &str, found: &Found) -> Report {
+    let link = format!("/dev/{}", printable(path.as_bytes()));
+    let mut report = match path.split_once('/') {
+        Some(("mapper", name)) => explain(world, name),
+        Some(("disk", rest)) => report(world, None, rest.starts_with("by-uuid/") || rest.starts_with("by-label/")),
+        Some((vg, lv)) if !lv.contains('/') => report(world, Some((vg.to_string(), lv.to_string())), false),
+        _ => report(world, None, false),
+    };
+    let about = |reason| Finding::new(reason).with("link", &link).with("trigger", "udevadm trigger --settle --subsystem-match=block");
+    match found {
+        Found::Dangling(target) => {
+            report.findings.insert(0, about(&reason::DANGLING).with("detail", printable(target.as_os_str().as_encoded_bytes())));
+            report.exists = true;
+        }
+        Found::Other(what) => {
+            report.findings.insert(0, about(&reason::IN_THE_WAY).with("detail", *what));
+            report.exists = true;
+        }
+        _ => {}
+    }
+    report
+}
+
+fn report(world: &World<'_>, volume: Option<(String, String)>, by_content: bool) -> Report {
+    let disks = Disks::find(&world.places.roots);
+    let groups = Groups::find(&world.places.root.join("run/lvm"));
+    let finding = by_content
+        .then(|| unread(world))
+        .flatten()
+        .or_else(|| volume.as_ref().and_then(|(vg, lv)| groups.finding(vg, lv)))
+        .or_else(|| {
+            disks
+                .all
+                .is_empty()
+                .then(|| Finding::new(&reason::NO_DISKS).with("other", volume.map_or("it".to_string(), |(vg, _)| format!("group {vg}"))))
+        })
+        .or_else(|| closed(&disks));
+    let mut facts = vec![("Devices", there(world)), ("Disks", disks.words())];
+    if !groups.complete.is_empty() || !groups.incomplete.is_empty() {
+        facts.push(("LVM", groups.words()));
+    }
+    if disks.all.iter().any(|disk| disk.record.is_none()) {
+        let count = disks.all.iter().filter(|disk| disk.record.is_none()).count();
+        facts.push(("Unread", vec![format!("of {count} disks udev has no record: what is on them is not known")]));
+    }
+    let unknown = (!world.survey.sources().is_privileged()).then_some("devices without a table");
+    let findings = vec![finding.unwrap_or(Finding::new(&reason::NO_SUCH_DEVICE))];
+    Report { exists: false, findings, facts, unknown, ..world.report() }
+}
+
+/// The devices that are there, by name.
+fn there(world: &World<'_>) -> Vec<String> {
+    let devices = world.survey.devices();
+    let names: Vec<String> = devices.iter().take(SHOWN).map(|device| called(device.name.as_bytes(), device.devno)).collect();
+    match devices.len() {
+        0 => vec!["no device-mapper device at all".to_string()],
+        n if n > SHOWN => vec![format!("{} and {} more", names.join(", "), n - SHOWN)],
+        _ => vec![names.join(", ")],
+    }
+}
+
+/// A device whose content udev has not been allowed to read: what is looked for may be there.
+fn unread(world: &World<'_>) -> Option<Finding> {
+    let devices = world.survey.devices().iter().filter(|device| {
+        let record = Record::read(&world.places.roots.run_udev, device.devno).ok().flatten().unwrap_or_default();
+        let private = record.property("DM_UDEV_DISABLE_DISK_RULES_FLAG") == Some(b"1") && record.property("DM_NAME").is_some();
+        !private && record.property("ID_FS_USAGE").is_none() && record.property("ID_PART_TABLE_TYPE").is_none() && {
+            let suspended = Sysfs::new(&world.places.roots.sys, device.devno).device().is_ok_and(|device| device.suspended);
+            suspended || record.property("DM_NOSCAN") == Some(b"1") || record == Record::default()
+        }
+    });
+    let all: Vec<_> = devices.collect();
+    let first = all.first()?;
+    let names: Vec<String> = all.iter().take(SHOWN).map(|device| called(device.name.as_bytes(), device.devno)).collect();
+    let word = super::word_of(first.name.as_bytes()).unwrap_or_else(|| first.devno.to_string());
+    Some(Finding::new(&reason::NOT_READ).with("detail", names.join(", ")).with("other", word))
+}
+
+/// A LUKS container that nothing has opened.
+fn closed(disks: &Disks) -> Option<Finding> {
+    let luks: Vec<&Disk> = disks.all.iter().filter(|disk| disk.holds("crypto_LUKS") && !disk.used).collect();
+    let names: Vec<String> = luks.iter().map(|disk| disk.words()).collect();
+    let other = luks.first().map(|disk| format!("/dev/{}", disk.name))?;
+    Some(Finding::new(&reason::LUKS_CLOSED).with("detail", names.join(", ")).with("other", other))
+}
+
+/// A block device that is not device-mapper's, with what udev knows of it.
+struct Disk {
+    name: String,
+    record: Option<Record>,
+    used: bool,
+}
+
+struct Disks {
+    all: Vec<Disk>,
+}
+
+impl Disks {
+    /// Disks and partitions that have a size; memory's own (ram, zram) hold nobody's volumes.
+    fn find(roots: &Roots) -> Self {
+        let entries = fs::read_dir(roots.sys.join("class/block")).into_iter().flatten().flatten();
+        let mut all: Vec<Disk> = entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with("ram") && !name.starts_with("zram"))?;
+                let devno: Devno = fs::read_to_string(entry.path().join("dev")).ok()?.trim().parse().ok()?;
+                let sysfs = Sysfs::new(&roots.sys, devno);
+                let counts = !sysfs.is_device_mapper() && sysfs.size().is_some_and(|size| size > 0);
+                counts.then(|| Disk {
+                    name: printable(name.replace('!', "/").as_bytes()),
+                    record: Record::read(&roots.run_udev, devno).ok().flatten(),
+                    used: !sysfs.dependants().is_empty(),
+                })
+            })
+            .collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { all }
+    }
+
+    fn words(&self) -> Vec<String> {
+        if self.all.is_empty() {
+            return vec!["none".to_string()];
+        }
+        let mut words: Vec<String> = self.all.iter().take(SHOWN).map(Disk::words).collect();
+        if self.all.len() > SHOWN {
+            words.push(format!("and {} more", self.all.len() - SHOWN));
+        }
+        words
+    }
+}
+
+impl Disk {
+    fn holds(&self, kind: &str) -> bool {
+        self.record.as_ref().is_some_and(|record| record.property("ID_FS_TYPE") == Some(kind.as_bytes()))
+    }
+
+    fn words(&self) -> String {
+        let property = |key: &str| self.record.as_ref().and_then(|record| record.property(key)).map(printable);
+        let content = match property("ID_FS_TYPE").as_deref() {
+            Some("crypto_LUKS") => "LUKS".to_string(),
+            Some("LVM2_member") => "a disk of LVM".to_string(),
+            Some(other) => other.to_string(),
+            None => return self.name.clone(),
+        };
+        let uuid = property("ID_FS_UUID").filter(|_| self.holds("crypto_LUKS")).map(|uuid| format!(", UUID {uuid}")).unwrap_or_default();
+        format!("{} ({content}{uuid})", self.name)
+    }
+}
+
+/// What `pvscan --cache` noted under /run/lvm as disks appeared: groups that are complete, and the disks that each has
+/// (lvm2, lib/device/online.c).
+struct Groups {
+    complete: BTreeSet<String>,
+    /// Group, disks that it has, disks that are there.
+    incomplete: Vec<(String, usize, usize)>,
+}
+
+impl Groups {
+    fn find(run_lvm: &Path) -> Self {
+        let names = |directory: &str| {
+            let entries = fs::read_dir(run_lvm.join(directory)).into_iter().flatten().flatten();
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect::<BTreeSet<String>>()
+        };
+        let online = names("pvs_online");
+        let complete = names("vgs_online");
+        let group = |name: &String| {
+            let text = fs::read_to_string(run_lvm.join("pvs_lookup").join(name)).ok()?;
+            let disks: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let present = disks.iter().filter(|disk| online.contains(**disk)).count();
+            (present < disks.len()).then(|| (name.clone(), disks.len(), present))
+        };
+        let incomplete = names("pvs_lookup").iter().filter(|name| !complete.contains(*name)).filter_map(group).collect();
+        Self { complete, incomplete }
+    }
+
+    fn finding(&self, vg: &str, lv: &str) -> Option<Finding> {
+        if let Some((_, disks, present)) = self.incomplete.iter().find(|(name, ..)| name == vg) {
+            let missing = disks - present;
+            let detail = format!("{missing} of its {disks} disks {} missing", if missing == 1 { "is" } else { "are" });
+            return Some(Finding::new(&reason::VG_INCOMPLETE).with("other", vg).with("detail", detail));
+        }
+        let known = self.complete.contains(vg);
+        known.then(|| Finding::new(&reason::NOT_ACTIVATED).with("other", vg).with("detail", format!("volume {lv}")))
+    }
+
+    fn words(&self) -> Vec<String> {
+        let complete = self.complete.iter().map(|name| format!("group {}: complete", printable(name.as_bytes())));
+        let incomplete = self.incomplete.iter();
+        let incomplete =
+            incomplete.map(|(name, disks, present)| format!("group {}: {present} of {disks} disks", printable(name.as_bytes())));
+        complete.chain(incomplete).collect()
+    }
+}

@@ -1,0 +1,79 @@
+//! What waits for a cookie, and whether it waits in vain.
+
+use std::time::SystemTime;
+
+use super::world::World;
+use super::{Finding, Report, reason};
+use crate::cookie::census::{self, Entry, Verdict};
+use crate::cookie::reap::Circumstances;
+use crate::cookie::{Cookie, Flags};
+use crate::emit::cookies;
+use crate::error::Result;
+use crate::udevd::Udevd;
+use crate::udevdb::Record;
+
+/// Explains a cookie as DM_COOKIE or `dmhelper cookie list` show it.
+pub(super) fn explain(world: &World<'_>, cookie: Cookie) -> Result<Report> {
+    let roots = &world.places.roots;
+    // A key names no flags: its upper half is every key's.
+    let key = cookie.key();
+    let flags = if key.is_some_and(|key| key.cookie() == cookie) { Flags::default() } else { cookie.flags() };
+    let mut facts = vec![("Cookie", vec![key.map_or(format!("{cookie}"), |key| key.to_string())])];
+    if flags != Flags::default() {
+        facts.push(("Flags", flags.words(b"").map(str::to_string).collect()));
+    }
+    let Some(key) = key else {
+        return Ok(Report { findings: vec![Finding::new(&reason::COOKIE_OF_FLAGS)], facts, ..world.report() });
+    };
+    let (entries, _) = census::take(&roots.proc)?;
+    let Some(entry) = entries.iter().find(|entry| entry.row.key == key) else {
+        return Ok(Report { exists: false, findings: vec![Finding::new(&reason::COOKIE_GONE)], facts, ..world.report() });
+    };
+    let circumstances = Circumstances { udevd: world.service.udevd, busy: world.service.busy, now: SystemTime::now(), older_than: None };
+    facts.extend(waiters(entry).map(|waiters| ("Waiting", waiters)));
+    let unprocessed = unprocessed(world);
+    if !unprocessed.is_empty() {
+        facts.push(("Perhaps of", unprocessed));
+    }
+    let finding = finding(entry, &circumstances);
+    let unknown = entry.value.is_none().then_some("what it waits for");
+    Ok(Report { findings: vec![finding], facts, unknown, ..world.report() })
+}
+
+/// What a cookie's state means.
+pub(crate) fn finding(entry: &Entry, circumstances: &Circumstances) -> Finding {
+    let reason = match entry.verdict(circumstances.udevd, circumstances.busy, circumstances.now) {
+        Verdict::Foreign => &reason::COOKIE_FOREIGN,
+        Verdict::InUse => &reason::COOKIE_IN_USE,
+        Verdict::Waiting => &reason::COOKIE_WAITING,
+        Verdict::Stuck => &reason::COOKIE_STUCK,
+        Verdict::NoUdevd if circumstances.udevd == Udevd::Stopped => &reason::COOKIE_UDEVD_STOPPED,
+        Verdict::NoUdevd => &reason::COOKIE_NO_UDEVD,
+        Verdict::Left => &reason::COOKIE_LEFT,
+        Verdict::Unknown => &reason::COOKIE_UNREADABLE,
+    };
+    Finding::new(reason).with("cookie", entry.row.key.to_string()).with("detail", detail(entry, circumstances))
+}
+
+/// The census's own words, without the verdict that the sentence around them states.
+fn detail(entry: &Entry, circumstances: &Circumstances) -> String {
+    let words = cookies::verdict(entry, circumstances);
+    let detail = words.split_once(": ").map_or(words.as_str(), |(_, detail)| detail);
+    detail.trim_start_matches("in use").to_string()
+}
+
+fn waiters(entry: &Entry) -> Option<Vec<String>> {
+    let names = |process: &census::Process| format!("{}[{}]", process.name, process.pid);
+    (!entry.waiters.is_empty()).then(|| entry.waiters.iter().map(names).collect())
+}
+
+/// Devices that udev has not processed: the cookie may be of one of them.
+fn unprocessed(world: &World<'_>) -> Vec<String> {
+    const SHOWN: usize = 4;
+    let processed = |devno| {
+        let record = Record::read(&world.places.roots.run_udev, devno).ok().flatten();
+        record.is_some_and(|record| record.property("DM_NAME").is_some())
+    };
+    let devices = world.survey.devices().iter().map(|device| device.devno).filter(|devno| !processed(*devno));
+    devices.take(SHOWN).map(|devno| world.name(devno)).collect()
+}

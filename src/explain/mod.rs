@@ -1,0 +1,191 @@
+//! Why a device, a link or a cookie is as it is: what `dmhelper explain` tells.
+//!
+//! The facts are gathered once ([`subject`], [`links`], [`holders`]); then the decision table of the rules is replayed
+//! on them ([`facts`]), and the first condition that decides ([`device`]) gives its [`reason`]. [`absent`] is for what
+//! is not there.
+
+pub mod absent;
+pub mod cookie;
+pub mod device;
+pub mod facts;
+pub mod holders;
+pub mod links;
+pub mod reason;
+pub mod subject;
+pub(crate) mod world;
+
+use std::path::PathBuf;
+
+use crate::devno::Devno;
+use crate::info::{Info, Roots};
+use crate::rulefiles::RuleFiles;
+use crate::text::printable;
+use crate::udevd::Udevd;
+use links::Link;
+use reason::Reason;
+
+/// Where everything is looked for.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// devtmpfs, sysfs, procfs, udev's directory.
+    pub roots: Roots,
+    /// What rule files and lvm2's runtime files lie under (`/`).
+    pub root: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { roots: Roots::default(), root: "/".into() }
+    }
+}
+
+/// A reason, and what stands in the places of its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The reason.
+    pub reason: &'static Reason,
+    words: Vec<(&'static str, String)>,
+}
+
+impl Finding {
+    /// A reason whose places are all empty yet.
+    pub fn new(reason: &'static Reason) -> Self {
+        Self { reason, words: Vec::new() }
+    }
+
+    /// The same with a text in a place; the caller has made it printable.
+    #[must_use]
+    pub fn with(mut self, place: &'static str, text: impl Into<String>) -> Self {
+        self.words.push((place, text.into()));
+        self
+    }
+
+    /// The answer in words.
+    pub fn answer(&self) -> String {
+        self.fill(self.reason.answer)
+    }
+
+    /// What to do.
+    pub fn steps(&self) -> Vec<String> {
+        self.reason.steps.iter().map(|step| self.fill(step)).collect()
+    }
+
+    fn fill(&self, template: &str) -> String {
+        let mut out = String::with_capacity(template.len() * 2);
+        let mut rest = template;
+        // In one pass: what is put in is never looked at again.
+        while let Some((before, after)) = rest.split_once('{') {
+            let (place, tail) = after.split_once('}').unwrap_or((after, ""));
+            out.push_str(before);
+            out.push_str(self.words.iter().find(|(known, _)| *known == place).map_or("?", |(_, text)| text));
+            rest = tail;
+        }
+        out + rest
+    }
+}
+
+/// What is known of udevd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Service {
+    /// Whether it runs.
+    pub udevd: Udevd,
+    /// Whether it has events left.
+    pub busy: bool,
+    /// Whether `dmhelper listen` stands in its place, to which rule files mean nothing.
+    pub stand_in: bool,
+}
+
+impl Service {
+    fn find(roots: &Roots) -> Self {
+        // Who may not find out sees at least the records.
+        let udevd = Udevd::find(&roots.run_udev, &roots.proc).unwrap_or(Udevd::Absent);
+        let stand_in = udevd == Udevd::Running && !Udevd::has_process(&roots.proc);
+        Self { udevd, busy: Udevd::is_busy(&roots.run_udev), stand_in }
+    }
+}
+
+/// An explanation.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The word that was asked about.
+    pub asked: String,
+    /// Whether there is such a thing at all.
+    pub exists: bool,
+    /// The answer, then whatever else is to be said.
+    pub findings: Vec<Finding>,
+    /// The device that it is about.
+    pub device: Option<Info>,
+    /// What the rules' decision table says, in words: of the last event that udev recorded, and of one now.
+    pub decision: Vec<&'static str>,
+    /// Its links.
+    pub links: Vec<Link>,
+    /// Who has it open.
+    pub holders: Vec<Finding>,
+    /// Other facts: a label and lines.
+    pub facts: Vec<(&'static str, Vec<String>)>,
+    /// udevd's state.
+    pub service: Service,
+    /// The rule files.
+    pub rules: RuleFiles,
+    /// What only root would learn, if that is missing.
+    pub unknown: Option<&'static str>,
+}
+
+impl Report {
+    /// An empty one.
+    pub fn new(service: Service, rules: RuleFiles) -> Self {
+        Self {
+            asked: String::new(),
+            exists: true,
+            findings: Vec::new(),
+            device: None,
+            decision: Vec::new(),
+            links: Vec::new(),
+            holders: Vec::new(),
+            facts: Vec::new(),
+            service,
+            rules,
+            unknown: None,
+        }
+    }
+
+    /// Whether what was asked about is as it should be.
+    pub fn is_well(&self) -> bool {
+        let well = [&reason::READY, &reason::LINK_RIGHT, &reason::LINK_OF_OTHER_RULES];
+        self.findings.first().is_some_and(|finding| well.contains(&finding.reason))
+    }
+
+    /// What to do, each step once, in the order of the findings.
+    pub fn steps(&self) -> Vec<String> {
+        let in_use = self.findings.iter().any(|finding| *finding.reason == reason::IN_USE);
+        let holders = self.holders.iter().filter(|_| in_use);
+        let mut steps: Vec<String> = Vec::new();
+        for step in self.findings.iter().chain(holders).flat_map(Finding::steps) {
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+        steps
+    }
+}
+
+/// A device by name and number.
+fn called(name: &[u8], devno: Devno) -> String {
+    format!("{} ({devno})", printable(name))
+}
+
+/// A word as a shell takes it; `None` for a name that no word gives.
+fn word_of(name: &[u8]) -> Option<String> {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"#+-.:=@_/\\".contains(b);
+    let text = str::from_utf8(name).ok()?;
+    let quoted = || format!("'{text}'");
+    match text.bytes().all(|b| plain(&b)) {
+        true if text.starts_with(['#', '-']) || text.contains('\\') => Some(quoted()),
+        true => Some(text.to_string()),
+        false if text == printable(name) => Some(quoted()),
+        false => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

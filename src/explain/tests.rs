@@ -1,0 +1,108 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::subject::resolve;
+use super::world::World;
+use super::*;
+use crate::info::system::System;
+use crate::rulefiles::FILES;
+
+/// A system whose volume `vg-my--data` (254:0) udev has not processed, seen by an ordinary user.
+fn world<'a>(system: &'a System, places: &'a Places, udevd: Udevd) -> World<'a> {
+    World {
+        places,
+        survey: system.survey(),
+        service: Service { udevd, busy: false, stand_in: false },
+        rules: RuleFiles::find(&places.root),
+    }
+}
+
+fn places(system: &System) -> Places {
+    let root = system.roots.dev.parent().unwrap().to_path_buf();
+    Places { roots: system.roots.clone(), root }
+}
+
+/// The rules of this program, in the system's own root.
+fn install_rules(places: &Places) {
+    let folder = places.root.join("usr/lib/udev/rules.d");
+    fs::create_dir_all(&folder).unwrap();
+    FILES.iter().for_each(|(_, _, name, _)| fs::write(folder.join(name), "# dmhelper(8)\n").unwrap());
+}
+
+/// The reasons given for a word.
+fn reasons(udevd: Udevd, word: &str, prepare: impl Fn(&Places)) -> Vec<&'static str> {
+    let system = System::new();
+    let places = places(&system);
+    install_rules(&places);
+    prepare(&places);
+    let report = resolve(&world(&system, &places, udevd), word).unwrap();
+    assert!(!report.findings.iter().any(|finding| finding.answer().contains('?')), "{report:?}");
+    assert!(report.steps().iter().all(|step| !step.contains("{") && !step.contains('?') || step.contains("Is the tool")), "{report:?}");
+    report.findings.iter().map(|finding| finding.reason.id).collect()
+}
+
+fn record(places: &Places, text: &str) {
+    fs::write(places.roots.run_udev.join("data/b254:0"), text).unwrap();
+}
+
+const ACTIVE: &str = "E:DM_NAME=vg-my--data\nE:DM_UDEV_PRIMARY_SOURCE_FLAG=1\nE:DM_UDEV_RULES_VSN=3\n";
+
+#[test]
+fn what_udev_has_not_processed_is_said_before_anything_else() {
+    let nothing = |_: &Places| {};
+    for word in ["vg-my--data", "254:0", "dm-0", "/dev/mapper/vg-my--data", "vg/my-data", "disk/by-id/dm-name-vg-my--data"] {
+        assert_eq!(reasons(Udevd::Running, word, nothing)[..1], ["no-record"], "{word}");
+        assert_eq!(reasons(Udevd::Stopped, word, nothing)[..1], ["udevd-stopped"], "{word}");
+        assert_eq!(reasons(Udevd::Absent, word, nothing)[..1], ["no-udevd"], "{word}");
+        let no_rules = |places: &Places| fs::remove_dir_all(places.root.join("usr/lib/udev")).unwrap();
+        assert_eq!(reasons(Udevd::Running, word, no_rules)[..1], ["no-rules"], "{word}");
+    }
+}
+
+#[test]
+fn a_record_that_names_no_link_and_one_whose_link_is_gone_are_told_apart() {
+    let made = |places: &Places| record(places, &format!("S:mapper/vg-my--data\n{ACTIVE}"));
+    assert_eq!(reasons(Udevd::Running, "/dev/mapper/vg-my--data", made), ["removed"]);
+    let not_made = |places: &Places| record(places, ACTIVE);
+    assert_eq!(reasons(Udevd::Running, "/dev/mapper/vg-my--data", not_made), ["not-made"]);
+    let flag = |places: &Places| record(places, &format!("{ACTIVE}E:DM_UDEV_DISABLE_DM_RULES_FLAG=1\n"));
+    assert_eq!(reasons(Udevd::Running, "/dev/mapper/vg-my--data", flag), ["flag-dm-rules"]);
+    let no_file = |places: &Places| {
+        record(places, ACTIVE);
+        fs::remove_file(places.root.join("usr/lib/udev/rules.d/56-lvm.rules")).unwrap();
+    };
+    assert_eq!(reasons(Udevd::Running, "vg/my-data", no_file), ["rule-missing"]);
+}
+
+#[test]
+fn a_system_with_nothing_in_it_is_explained_as_well() {
+    let empty = |places: &Places| {
+        for folder in [&places.roots.run_udev, &places.roots.sys, &places.root.join("usr")] {
+            fs::remove_dir_all(folder).unwrap();
+        }
+    };
+    for word in ["root", "/dev/mapper/root", "vg/root", "UUID=1-2", "disk/by-label/x", "254:7", "vg-root"] {
+        assert_eq!(reasons(Udevd::Absent, word, empty), ["no-disks"], "{word}");
+    }
+}
+
+#[test]
+fn hostile_words_records_and_names_do_no_harm() {
+    let mess = |places: &Places| {
+        record(places, "S:../../etc/passwd\nS:\x1b[31m\nS:mapper/\nE:DM_NAME=\x1b]0;x\x07\nE:DM_UDEV_RULES_VSN=3\nL:x\n");
+        fs::create_dir_all(places.roots.dev.join("mapper")).unwrap();
+        symlink("\x1b[2J", places.roots.dev.join("mapper/vg-my--data")).unwrap();
+        fs::create_dir_all(places.root.join("run/lvm/pvs_lookup")).unwrap();
+        fs::write(places.root.join("run/lvm/pvs_lookup/evil\x1bvg"), "a\nb\n").unwrap();
+    };
+    let system = System::new();
+    let places = places(&system);
+    mess(&places);
+    for word in ["vg-my--data", "\x1b[31m", "../../etc", "/dev/../etc/passwd", "evil\x1bvg-x", "mapper/", "''", "{device}", "/dev/"] {
+        let Ok(report) = resolve(&world(&system, &places, Udevd::Running), word) else { continue };
+        let text = crate::emit::explain::text(&report, crate::terminal::Terminal { width: None, colour: false, unicode: false });
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{word:?}: {text:?}");
+        let json = crate::emit::explain::json(&report).unwrap();
+        assert!(json.chars().all(|c| c == '\n' || !c.is_control()), "{word:?}: {json:?}");
+    }
+}

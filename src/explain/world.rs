@@ -1,0 +1,67 @@
+//! What is looked at once, whatever is asked: all devices, udevd, the rule files.
+
+use super::facts::Facts;
+use super::{Finding, Places, Report, Service, absent, called, links, reason};
+use crate::devno::Devno;
+use crate::error::{Error, Result};
+use crate::rulefiles::RuleFiles;
+use crate::survey::Survey;
+use crate::udevd::Udevd;
+
+/// Everything around the one thing that is asked about.
+pub(crate) struct World<'a> {
+    pub(crate) places: &'a Places,
+    pub(crate) survey: Survey<'a>,
+    pub(crate) service: Service,
+    pub(crate) rules: RuleFiles,
+}
+
+/// Why nothing can be said of any device.
+pub(crate) enum Fatal {
+    NoDeviceMapper(Box<Report>),
+    Error(Error),
+}
+
+impl Fatal {
+    /// What is wrong, if that is all that can be told.
+    pub(crate) fn finding(self) -> Result<Finding> {
+        match self {
+            Fatal::NoDeviceMapper(_) => Ok(Finding::new(&reason::NO_DEVICE_MAPPER)),
+            Fatal::Error(error) => Err(error),
+        }
+    }
+}
+
+impl<'a> World<'a> {
+    /// Opens the sources, lists all devices and looks for udevd and the rules.
+    pub(crate) fn open(places: &'a Places) -> std::result::Result<Self, Fatal> {
+        let service = Service::find(&places.roots);
+        let rules = RuleFiles::find(&places.root);
+        let lacks = absent::lacks_device_mapper(&places.roots);
+        match Survey::open(&places.roots) {
+            Ok(survey) => Ok(Self { places, survey, service, rules }),
+            Err(_) if lacks => {
+                let finding = Finding::new(&reason::NO_DEVICE_MAPPER);
+                Err(Fatal::NoDeviceMapper(Box::new(Report { exists: false, findings: vec![finding], ..Report::new(service, rules) })))
+            }
+            Err(error) => Err(Fatal::Error(error)),
+        }
+    }
+
+    /// An empty report.
+    pub(super) fn report(&self) -> Report {
+        Report::new(self.service, self.rules.clone())
+    }
+
+    /// A device by name and number, or another block device by the kernel's name.
+    pub(crate) fn name(&self, devno: Devno) -> String {
+        self.survey.relate(devno).name.map_or_else(|| devno.to_string(), |name| called(&name, devno))
+    }
+
+    /// Where there is no udevd, tools make nodes themselves: a device that has its own is usable.
+    pub(crate) fn serves_alone(&self, facts: &Facts) -> bool {
+        let links = facts.replay().expected.into_iter().filter(|link| link.starts_with("mapper/"));
+        let at_hand = |link: String| links::look(&self.places.roots.dev, &link).leads_to() == Some(facts.info.device.devno);
+        self.service.udevd == Udevd::Absent && links.into_iter().any(at_hand)
+    }
+}

@@ -1,0 +1,233 @@
+//! The udev rule files that give device-mapper devices their links: which stand where, whose they are, which of them
+//! udevd reads.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+/// What a rule file does. Each stands under one of two names: upstream's, or that of Debian and its children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Job {
+    /// Identity, flags and the link of the name.
+    Identity,
+    /// Links of LVM's volumes.
+    Volume,
+    /// Links in /dev/disk.
+    Disk,
+    /// Telling the tool that waits.
+    Notify,
+}
+
+/// Each job, its file's name upstream and on Debian, and what is not done without it: the one table of them.
+pub const FILES: [(Job, &str, &str, &str); 4] = [
+    (Job::Identity, "10-dm.rules", "55-dm.rules", "no device gets any link"),
+    (Job::Volume, "11-dm-lvm.rules", "56-lvm.rules", "LVM volumes get no /dev/VG/LV link"),
+    (Job::Disk, "13-dm-disk.rules", "60-persistent-storage-dm.rules", "no device gets a link in /dev/disk"),
+    (Job::Notify, "95-dm-notify.rules", "95-dm-notify.rules", "tools that change devices wait for ever"),
+];
+
+/// Where udevd reads rules, the first directory first: of files of one name it reads the first. See udev(7).
+pub const DIRECTORIES: [&str; 5] =
+    ["/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d"];
+
+/// Whose rules a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This program's.
+    Ours,
+    /// Of lvm2, the distribution or the administrator.
+    Other,
+    /// Nobody's: an empty file, or a link to /dev/null, turns off what stands behind it.
+    Masked,
+    /// It may not be read.
+    Unreadable,
+}
+
+/// One rule file that udevd reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleFile {
+    /// What it does.
+    pub job: Job,
+    /// Whether its name is upstream's; that of the notifying file is Debian's as well.
+    pub upstream: bool,
+    /// Its path.
+    pub path: PathBuf,
+    /// Whose it is.
+    pub origin: Origin,
+    /// The version of the interface that it states (`DM_UDEV_RULES_VSN`).
+    pub generation: Option<u32>,
+    /// Programs that it names and that are not there.
+    pub lost_programs: Vec<PathBuf>,
+    /// Files of the same name that it hides.
+    pub hides: Vec<(PathBuf, Origin)>,
+}
+
+/// A file's path, maker and text.
+type File = (PathBuf, Origin, Vec<u8>);
+
+/// All rule files of device-mapper.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RuleFiles(pub Vec<RuleFile>);
+
+/// What is wrong with the rule files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault<'a> {
+    /// There are none at all.
+    None,
+    /// Nothing does this job.
+    Missing(Job),
+    /// It is turned off.
+    Masked(&'a RuleFile),
+    /// It names a program that is not there.
+    LostProgram(&'a RuleFile, &'a Path),
+    /// Two files do the same job.
+    Twice(&'a RuleFile, &'a RuleFile),
+    /// Two files of one rule set are of different makers.
+    Mixed(&'a RuleFile, &'a RuleFile),
+}
+
+impl RuleFiles {
+    /// Looks at the directories, the one that counts most first, under a root (`/`).
+    pub fn find(root: &Path) -> Self {
+        let mut found: BTreeMap<(Job, bool), Vec<File>> = BTreeMap::new();
+        let mut seen = Vec::new();
+        for directory in DIRECTORIES {
+            let directory = root.join(directory.trim_start_matches('/'));
+            // /lib is mostly a link to /usr/lib: not a second set.
+            let Ok(real) = fs::canonicalize(&directory) else { continue };
+            if seen.contains(&real) {
+                continue;
+            }
+            seen.push(real);
+            for (job, upstream, debian, _) in FILES {
+                let names = [(true, upstream), (false, debian)];
+                for (is_upstream, name) in names.into_iter().take(if upstream == debian { 1 } else { 2 }) {
+                    let path = directory.join(name);
+                    if fs::symlink_metadata(&path).is_ok() {
+                        let (origin, text) = read(&path);
+                        found.entry((job, is_upstream)).or_default().push((path, origin, text));
+                    }
+                }
+            }
+        }
+        Self(found.into_iter().filter_map(|((job, upstream), files)| rule_file(root, job, upstream, files)).collect())
+    }
+
+    /// The file that does the job; of two, the one that works.
+    pub fn of(&self, job: Job) -> Option<&RuleFile> {
+        let mut files = self.0.iter().filter(|file| file.job == job);
+        files.clone().find(|file| file.origin != Origin::Masked).or_else(|| files.next())
+    }
+
+    /// The name that a missing file would have beside those that are there.
+    pub fn name_of(&self, job: Job) -> &'static str {
+        // The notifying file has one name everywhere.
+        let upstream = self.0.iter().any(|file| file.upstream && file.job != Job::Notify);
+        let row = FILES.iter().find(|(other, ..)| *other == job);
+        row.map_or("", |(_, name, debian, _)| if upstream { name } else { debian })
+    }
+
+    /// Everything that is wrong, the worst first.
+    pub fn faults(&self) -> Vec<Fault<'_>> {
+        if self.0.is_empty() {
+            return vec![Fault::None];
+        }
+        let mut faults = Vec::new();
+        for (job, ..) in FILES {
+            let mut files = self.0.iter().filter(|file| file.job == job);
+            match (self.of(job), files.find(|file| file.origin == Origin::Masked)) {
+                (None, _) => faults.push(Fault::Missing(job)),
+                (Some(file), Some(_)) if file.origin == Origin::Masked => faults.push(Fault::Masked(file)),
+                _ => {}
+            }
+        }
+        for file in &self.0 {
+            faults.extend(file.lost_programs.iter().map(|program| Fault::LostProgram(file, program)));
+        }
+        let working = || self.0.iter().filter(|file| !matches!(file.origin, Origin::Masked | Origin::Unreadable));
+        for file in working() {
+            if let Some(other) = working().find(|other| other.job == file.job && other.path > file.path) {
+                faults.push(Fault::Twice(file, other));
+            }
+        }
+        let first = working().next();
+        if let Some((first, other)) = first.and_then(|first| Some((first, working().find(|other| other.origin != first.origin)?)))
+            && !faults.iter().any(|fault| matches!(fault, Fault::Twice(..)))
+        {
+            faults.push(Fault::Mixed(first, other));
+        }
+        faults
+    }
+}
+
+/// What is not done without a file of this job.
+pub fn effect(job: Job) -> &'static str {
+    FILES.iter().find(|(other, ..)| *other == job).map_or("", |(_, _, _, effect)| effect)
+}
+
+fn rule_file(root: &Path, job: Job, upstream: bool, files: Vec<File>) -> Option<RuleFile> {
+    let mut files = files.into_iter();
+    let (path, origin, text) = files.next()?;
+    Some(RuleFile {
+        job,
+        upstream,
+        path,
+        origin,
+        generation: generation(&text),
+        lost_programs: programs(&text)
+            .into_iter()
+            .filter(|program| !root.join(program.strip_prefix("/").unwrap_or(program)).exists())
+            .collect(),
+        hides: files.map(|(path, origin, _)| (path, origin)).collect(),
+    })
+}
+
+fn read(path: &Path) -> (Origin, Vec<u8>) {
+    // Larger than any rule file: not one.
+    const SIZE_MAX: u64 = 1 << 20;
+    match fs::metadata(path) {
+        Ok(file) if file.len() == 0 || file.file_type().is_char_device() => return (Origin::Masked, Vec::new()),
+        Ok(file) if !file.is_file() || file.len() > SIZE_MAX => return (Origin::Unreadable, Vec::new()),
+        _ => {}
+    }
+    match fs::read(path) {
+        Ok(text) if contains(&text, b"dmhelper(8)") => (Origin::Ours, text),
+        Ok(text) => (Origin::Other, text),
+        Err(_) => (Origin::Unreadable, Vec::new()),
+    }
+}
+
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    text.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// The lines that are no comments.
+fn rules(text: &[u8]) -> impl Iterator<Item = &str> {
+    text.split(|&b| b == b'\n').filter_map(|line| str::from_utf8(line).ok()).filter(|line| !line.trim_start().starts_with('#'))
+}
+
+fn generation(text: &[u8]) -> Option<u32> {
+    let stated = |line: &str| line.split_once("ENV{DM_UDEV_RULES_VSN}=\"")?.1.split('"').next()?.parse().ok();
+    rules(text).find_map(stated)
+}
+
+/// The programs that the rules run, where they stand with their path: `RUN+="/usr/sbin/dmhelper …"`.
+fn programs(text: &[u8]) -> Vec<PathBuf> {
+    let mut programs = Vec::new();
+    for line in rules(text) {
+        for key in ["IMPORT{program}=\"", "PROGRAM=\"", "PROGRAM==\"", "RUN+=\"", "RUN=\""] {
+            for after in line.split(key).skip(1) {
+                let word = after.split(['"', ' ']).next().unwrap_or_default();
+                let path = PathBuf::from(word);
+                if word.starts_with('/') && !word.contains('$') && !programs.contains(&path) {
+                    programs.push(path);
+                }
+            }
+        }
+    }
+    programs
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! `dmhelper explain` and `dmhelper doctor`: their man page says what the program says, and every reason that they can
+//! give is provoked by a scenario of the rig.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+
+use dmhelper::devno::Devno;
+use dmhelper::dm::Device;
+use dmhelper::doctor::{Diagnosis, Trouble};
+use dmhelper::emit::doctor;
+use dmhelper::emit::explain;
+use dmhelper::explain::links::{Claim, Found, Link};
+use dmhelper::explain::reason::{self, ALL};
+use dmhelper::explain::{Finding, Report, Service};
+use dmhelper::info::Info;
+use dmhelper::name::{DmName, DmUuid};
+use dmhelper::rulefiles::{Job, Origin, RuleFile, RuleFiles};
+use dmhelper::terminal::Terminal;
+use dmhelper::udevd::Udevd;
+use dmhelper::udevdb::Record;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn page() -> String {
+    std::fs::read_to_string(format!("{ROOT}/man/dmhelper-explain.8")).unwrap()
+}
+
+fn section(name: &str) -> String {
+    let page = page();
+    let (_, rest) = page.split_once(&format!("\n.Sh {name}\n")).unwrap_or_else(|| panic!("no section {name}"));
+    rest.split("\n.Sh ").next().unwrap().to_string()
+}
+
+fn items(name: &str, macro_name: &str) -> BTreeSet<String> {
+    let section = section(name);
+    section.lines().filter_map(|line| line.strip_prefix(".It ")?.strip_prefix(macro_name)).map(str::to_string).collect()
+}
+
+/// The words as the page has them: places in capitals.
+fn words(answer: &str) -> String {
+    let mut out = String::new();
+    let mut rest = answer;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (place, tail) = after.split_once('}').unwrap();
+        out += &(before.to_string() + &place.to_uppercase());
+        rest = tail;
+    }
+    out + rest
+}
+
+#[test]
+fn every_reason_is_in_the_page_with_its_words() {
+    let reasons = items("REASONS", "");
+    assert_eq!(reasons, ALL.iter().map(|reason| reason.id.to_string()).collect());
+    let section = section("REASONS");
+    for reason in ALL {
+        let (_, text) = section.split_once(&format!(".It {}\n", reason.id)).unwrap();
+        let text = text.split(".It ").next().unwrap().split(".El").next().unwrap();
+        let text = text.replace("\\&", "").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(text, words(reason.answer), "{}", reason.id);
+    }
+}
+
+#[test]
+fn every_reason_has_a_scenario_that_provokes_it() {
+    let mut provoked = BTreeSet::new();
+    for file in std::fs::read_dir(format!("{ROOT}/tests/scenarios/ours")).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        // A word that is no reason would be provoked by nobody either.
+        let checks = text.split("assert_explained ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+        provoked.extend(checks.map(str::to_string));
+        let found = text.lines().filter_map(|line| line.strip_prefix("assert_finds "));
+        provoked.extend(found.flat_map(|line| line.trim_matches('\'').split(' ')).map(str::to_string));
+    }
+    let all: BTreeSet<String> = ALL.iter().map(|reason| reason.id.to_string()).collect();
+    let missing: Vec<_> = all.difference(&provoked).collect();
+    let unknown: Vec<_> = provoked.difference(&all).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "no scenario: {missing:?}; no such reason: {unknown:?}");
+}
+
+fn keys(value: &serde_json::Value, path: &str, out: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (key, value) in object {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                keys(value, &path, out);
+                out.insert(path);
+            }
+        }
+        serde_json::Value::Array(array) => array.iter().for_each(|value| keys(value, &format!("{path}[]"), out)),
+        _ => {}
+    }
+}
+
+/// A volume with a link of its own, one that another device has, and one that is missing.
+fn specimen() -> Report {
+    let devno = |minor| Devno::new(253, minor).unwrap();
+    let device = Device {
+        devno: devno(3),
+        name: DmName::new("vg-home").unwrap(),
+        uuid: DmUuid::new("LVM-x").unwrap(),
+        suspended: false,
+        details: None,
+    };
+    let info = Info {
+        device,
+        size: Some(8),
+        read_only: Some(false),
+        targets: None,
+        dependencies: Vec::new(),
+        dependants: Vec::new(),
+        parent: None,
+        udev: Some(Record::parse(b"E:DM_UDEV_PRIMARY_SOURCE_FLAG=1\nE:DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG=1\n")),
+        udevd: true,
+    };
+    let claim = |minor, name: &str, priority| Claim { devno: devno(minor), called: format!("{name} (253:{minor})"), priority };
+    let link = |path: &str, found, elsewhere: Option<&str>, claims| Link {
+        path: path.to_string(),
+        expected: true,
+        recorded: true,
+        found,
+        elsewhere: elsewhere.map(str::to_string),
+        claims,
+    };
+    let by_uuid = "disk/by-uuid/01234567-89ab-cdef-0123-456789abcdef";
+    let rule = RuleFile {
+        job: Job::Identity,
+        upstream: false,
+        path: "/usr/lib/udev/rules.d/55-dm.rules".into(),
+        origin: Origin::Ours,
+        generation: Some(3),
+        lost_programs: Vec::new(),
+        hides: Vec::new(),
+    };
+    Report {
+        asked: "vg-home".to_string(),
+        findings: vec![
+            Finding::new(&reason::CLAIMED)
+                .with("link", format!("/dev/{by_uuid}"))
+                .with("device", "vg-home (253:3)")
+                .with("other", "vg-snap (253:5)")
+                .with("detail", "the other with priority 0, it with -100: the higher one wins"),
+            Finding::new(&reason::IN_USE).with("detail", "mounted at /home"),
+        ],
+        device: Some(info),
+        decision: vec!["a tool activated it, and the flags are that tool's", "udev would keep the flags and make the links again"],
+        links: vec![
+            link("mapper/vg-home", Found::Link(devno(3)), None, vec![claim(3, "vg-home", 0)]),
+            link("vg/home", Found::Missing, None, Vec::new()),
+            link(by_uuid, Found::Link(devno(5)), Some("vg-snap (253:5)"), vec![claim(5, "vg-snap", 0), claim(3, "vg-home", -100)]),
+        ],
+        holders: vec![Finding::new(&reason::MOUNTED).with("detail", "/home").with("other", "/home")],
+        facts: vec![("Used by", vec!["nobody".to_string()])],
+        unknown: Some("its openers"),
+        ..Report::new(Service { udevd: Udevd::Running, busy: false, stand_in: false }, RuleFiles(vec![rule]))
+    }
+}
+
+fn terminal(width: Option<usize>, colour: bool) -> Terminal {
+    Terminal { width, colour, unicode: false }
+}
+
+#[test]
+fn an_explanation_reads_as_it_should() {
+    let text = explain::text(&specimen(), terminal(Some(80), false));
+    assert!(ALL.iter().all(|reason| reason.answer.is_ascii() && reason.steps.iter().all(|step| step.is_ascii())), "for any console");
+    assert_eq!(text, include_str!("fixtures/explain/claimed"));
+    assert!(text.lines().all(|line| line.chars().count() <= 80));
+    for width in [20, 40] {
+        let narrow = explain::text(&specimen(), terminal(Some(width), true));
+        assert!(narrow.contains("\x1b[1;31m") && narrow.lines().count() > text.lines().count(), "{narrow}");
+    }
+}
+
+#[test]
+fn a_diagnosis_is_a_line_for_each_trouble_and_a_count() {
+    let trouble = |name: &str| Trouble {
+        finding: Finding::new(&reason::REMOVED)
+            .with("link", format!("/dev/mapper/{name}"))
+            .with("trigger", "udevadm trigger --settle /sys/dev/block/253:3"),
+        device: Some(name.to_string()),
+        repair: None,
+    };
+    let of = |names: &[&str]| Diagnosis { troubles: names.iter().map(|name| trouble(name)).collect(), devices: 9, unknown: None };
+    assert_eq!(doctor::text(&of(&[]), terminal(None, false)), "all is well: 9 devices\n");
+    assert_eq!(
+        doctor::text(&of(&["a"]), terminal(None, false)),
+        "/dev/mapper/a is missing: udev made it, and somebody has removed it since. \
+         Fix: udevadm trigger --settle /sys/dev/block/253:3\n1 trouble; 9 devices\n"
+    );
+    let many = doctor::text(&of(&["a", "b", "c", "d", "e"]), terminal(None, false));
+    assert!(many.contains("\nand 2 more of this kind; --json lists them all\n5 troubles; 9 devices\n"), "{many}");
+    let shown = doctor::text(&of(&["a"]), terminal(Some(40), false));
+    assert!(
+        shown.starts_with("/dev/mapper/a is missing: udev made it,\n  and somebody has removed it since.\n    fix: udevadm"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn every_json_key_is_in_the_page_and_no_other() {
+    let mut real = BTreeSet::new();
+    keys(&serde_json::from_str(&explain::json(&specimen()).unwrap()).unwrap(), "", &mut real);
+    assert!(real.len() > 30, "{real:?}");
+    let trouble = |device: Option<&str>, repair| Trouble {
+        finding: Finding::new(&reason::REMOVED)
+            .with("link", "/dev/mapper/vg-home")
+            .with("trigger", "udevadm trigger --settle /sys/dev/block/253:3"),
+        device: device.map(str::to_string),
+        repair,
+    };
+    let diagnosis = Diagnosis { troubles: vec![trouble(Some("vg-home (253:3)"), None)], devices: 3, unknown: None };
+    let mut of_doctor = BTreeSet::new();
+    keys(&serde_json::from_str(&doctor::json(&diagnosis).unwrap()).unwrap(), "", &mut of_doctor);
+    let common: BTreeSet<String> = ["needs_root".to_string()].into();
+    assert_eq!(items("JSON", "Va "), real.union(&of_doctor).cloned().collect());
+    assert_eq!(real.intersection(&of_doctor).cloned().collect::<BTreeSet<_>>(), common);
+}

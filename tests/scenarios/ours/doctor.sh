@@ -1,0 +1,130 @@
+# dmhelper doctor: what is wrong with a machine is found, counted, told by the exit status, and repaired where that is safe.
+# needs: lvm
+# timeout: 200
+say() { printf 'rig: === %s\n' "$*"; }
+# doctor STATUS [OPTION...]: its lines are in /run/out.
+doctor() {
+	local expected=$1 status=0
+	shift
+	dmhelper doctor "$@" >/run/out 2>/run/err || status=$?
+	cat /run/out /run/err
+	assert_eq "$expected" "$status" "the status of doctor $*"
+}
+# assert_finds 'REASON...': exactly these, sorted.
+assert_finds() {
+	local found
+	found=$({ dmhelper doctor --json || [ $? = 7 ]; } | sed -n 's/^ *"reason": "\(.*\)",/\1/p' | sort | paste -sd' ')
+	assert_eq "$1" "$found" 'what doctor finds'
+}
+
+say 'a machine that is well'
+doctor 0
+assert_eq 'all is well: no device-mapper devices' "$(cat /run/out)"
+disk 64M
+vgcreate -q vg "$DISK"
+lvcreate -q -y -Zn -Wn -n lv -l 2 vg
+dmsetup create one --table "0 2048 linear $DISK 40960"
+dmsetup create 'my disk' --table "0 2048 linear $DISK 43008"
+dmsetup create empty --notable
+quiesce
+doctor 0
+assert_eq 'all is well: 4 devices' "$(cat /run/out)"
+doctor 0 --fix
+assert_eq 'nothing that could be repaired here' "$(cat /run/out)"
+
+say 'links that are missing, wrong, left over; nodes in their places'
+find /dev/mapper -printf '%P %l\n' | sort >/run/before
+rm /dev/mapper/one
+rm '/dev/mapper/my\x20disk'
+mknod '/dev/mapper/my\x20disk' b 7 0
+ln -sf ../loop0 /dev/mapper/vg-lv
+ln -s ../dm-99 /dev/mapper/gone
+mknod /dev/mapper/old b 254 77
+ln -s "../$(kernel_name one)" /dev/mapper/alias
+ln -s ../../dm-98 /dev/disk/by-id/dm-name-gone
+doctor 7
+assert_finds 'leads-elsewhere misplaced removed stale-link stale-link stale-node wrong-node'
+doctor 7 --fix
+assert_eq 'nothing was changed; --yes does it' "$(tail -n 1 /run/out)"
+assert_no_link /dev/mapper/one
+doctor 7 --fix --yes # two are not for us to judge
+assert_link /dev/mapper/one one
+assert_link /dev/mapper/vg-lv vg-lv
+assert_link '/dev/mapper/my\x20disk' 'my\x20disk'
+rm /dev/mapper/alias /dev/disk/by-id/dm-name-gone
+doctor 0
+find /dev/mapper -printf '%P %l\n' | sort >/run/after
+assert_eq "$(cat /run/before)" "$(cat /run/after)" 'what stands in /dev/mapper'
+
+say 'a directory in the way is left alone; a flag is obeyed'
+rm /dev/mapper/one
+mkdir /dev/mapper/one
+doctor 7 --fix --yes
+rmdir /dev/mapper/one
+dmsetup suspend one
+resume_with_flags one 0x41
+quiesce
+doctor 0
+
+say 'a device that is suspended for long'
+dmsetup suspend vg-lv
+assert_finds suspended
+dmsetup resume vg-lv
+quiesce
+
+say 'rule files'
+rules=/usr/lib/udev/rules.d
+cp /run/rig-stock/55-dm.rules $rules/10-dm.rules
+assert_finds rules-twice
+rm $rules/10-dm.rules
+ln -s /dev/null /etc/udev/rules.d/95-dm-notify.rules
+assert_finds rule-masked
+rm /etc/udev/rules.d/95-dm-notify.rules
+reload_rules
+
+say 'udevd, records, cookies'
+pkill -STOP -x systemd-udevd
+doctor 7
+assert_finds udevd-stopped
+pkill -CONT -x systemd-udevd
+settle
+cookie=$(dmhelper cookie create)
+dmhelper cookie complete "$cookie"
+sleep 11 # what has changed a moment ago may be at work
+assert_finds cookie-left
+dmhelper cookie reap --yes
+stop_udevd
+doctor 7
+assert_finds control-left
+rm -rf /run/udev
+dmsetup --verifyudev create late --table "0 2048 linear $DISK 45056"
+doctor 7
+start_udevd
+assert_finds 'no-record no-record no-record no-record node-in-place'
+udevadm trigger --settle --subsystem-match=block
+# udev leaves a node where it is.
+assert_finds node-in-place
+doctor 0 --fix --yes
+assert_link /dev/mapper/late late
+doctor 0
+
+say 'limits'
+limits=$(cat /proc/sys/kernel/sem)
+echo '32000 1024000000 500 2' >/proc/sys/kernel/sem
+one=$(dmhelper cookie create)
+two=$(dmhelper cookie create)
+assert_finds semaphores
+echo "$limits" >/proc/sys/kernel/sem
+dmhelper cookie release "$one"
+dmhelper cookie release "$two"
+
+say 'an ordinary user'
+user() { setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"; }
+user dmhelper doctor | tee /run/out
+assert_eq 'all is well' "$(cut -d: -f1 /run/out)"
+mv /dev/mapper/vg-lv /dev/vg-lv
+status=0
+user dmhelper doctor --fix --yes 2>/run/err || status=$?
+assert_eq 4 "$status" 'the status for who may not repair'
+mv /dev/vg-lv /dev/mapper/vg-lv
+step 'the end of this'

@@ -14,7 +14,7 @@ use crate::cookie::reap::{self, Circumstances, Treatment};
 use crate::devno::Devno;
 use crate::error::Result;
 use crate::explain::facts::Facts;
-use crate::explain::links::{self, Link};
+use crate::explain::links::{self, Claims, Link};
 use crate::explain::world::World;
 use crate::explain::{Finding, Places, cookie, reason};
 use crate::info::Info;
@@ -79,6 +79,7 @@ fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
     let mut troubles = Vec::new();
     let mut add = |finding, device, repair| troubles.push(Trouble { finding, device, repair });
     machine(world).into_iter().for_each(|finding| add(finding, None, None));
+    let claims = Claims::find(&world.places.roots, world.survey.devices().iter().map(|device| device.devno));
     for listed in world.survey.devices() {
         let called = Some(world.name(listed.devno));
         let Some(facts) = facts(world, listed.devno) else { continue };
@@ -94,7 +95,7 @@ fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
         // One reason for all of its links is told once, with the repair of any.
         let (mut told, mut repair) = (false, None);
         for path in paths {
-            let Some(link) = look(world, &facts, &path, &replay.expected) else { continue };
+            let Some(link) = look(world, &claims, &facts, &path, &replay.expected) else { continue };
             let finding = facts.of_link(&link, replay.possible.contains(&path));
             // What another device has by right is no fault.
             if *finding.reason == reason::CLAIMED || is_enough(world, &link, listed.devno) {
@@ -118,7 +119,7 @@ fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
 }
 
 /// A link that is not as it should be.
-fn look(world: &World<'_>, facts: &Facts, path: &str, expected: &[String]) -> Option<Link> {
+fn look(world: &World<'_>, claims: &Claims, facts: &Facts, path: &str, expected: &[String]) -> Option<Link> {
     let devno = facts.info.device.devno;
     let found = links::look(&world.places.roots.dev, path);
     if found == links::Found::Link(devno) {
@@ -132,7 +133,7 @@ fn look(world: &World<'_>, facts: &Facts, path: &str, expected: &[String]) -> Op
         recorded: facts.info.udev.as_ref().is_some_and(|record| record.links().any(|link| link == path.as_bytes())),
         elsewhere: other.map(name),
         // Only whoever has it can have a better claim.
-        claims: other.map(|_| links::claims(&world.places.roots, path, &[], &name)).unwrap_or_default(),
+        claims: other.map(|_| claims.of(&world.places.roots, path, &name)).unwrap_or_default(),
         found,
     })
 }

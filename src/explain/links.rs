@@ -1,5 +1,6 @@
 //! Links in /dev: what stands there, and which devices claim it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -87,14 +88,41 @@ pub fn look(dev: &Path, link: &str) -> Found {
     }
 }
 
-/// Whoever claims the link, the winner first: as udevd keeps it in `RUN/links` (a directory for each link, an entry for
-/// each claimant), else by the records of the devices that are given.
-pub fn claims(roots: &Roots, link: &str, devices: &[Devno], name: &dyn Fn(Devno) -> String) -> Vec<Claim> {
-    let mut claimants = claimants(&roots.run_udev, link).unwrap_or_else(|| devices.to_vec());
-    claimants.sort();
-    let mut claims: Vec<Claim> = claimants.into_iter().filter_map(|devno| claim(roots, link, devno, name)).collect();
-    claims.sort_by_key(|claim| std::cmp::Reverse(claim.priority));
-    claims
+/// Who claims which link.
+#[derive(Debug)]
+pub enum Claims {
+    /// udevd keeps a list for each link.
+    Listed,
+    /// By the records of all devices, read once.
+    Recorded(BTreeMap<Vec<u8>, Vec<Devno>>),
+}
+
+impl Claims {
+    /// Finds out where claims are told: in `RUN/links` (a directory for each link, an entry for each claimant), else in
+    /// the records of the devices that are given.
+    pub fn find(roots: &Roots, devices: impl Iterator<Item = Devno>) -> Self {
+        if roots.run_udev.join("links").is_dir() {
+            return Self::Listed;
+        }
+        let mut claims: BTreeMap<Vec<u8>, Vec<Devno>> = BTreeMap::new();
+        for devno in devices {
+            let record = Record::read(&roots.run_udev, devno).ok().flatten().unwrap_or_default();
+            record.links().for_each(|link| claims.entry(link.to_vec()).or_default().push(devno));
+        }
+        Self::Recorded(claims)
+    }
+
+    /// Whoever claims the link, the winner first.
+    pub fn of(&self, roots: &Roots, link: &str, name: &dyn Fn(Devno) -> String) -> Vec<Claim> {
+        let mut claimants = match self {
+            Self::Listed => claimants(&roots.run_udev, link),
+            Self::Recorded(claims) => claims.get(link.as_bytes()).cloned().unwrap_or_default(),
+        };
+        claimants.sort();
+        let mut claims: Vec<Claim> = claimants.into_iter().filter_map(|devno| claim(roots, link, devno, name)).collect();
+        claims.sort_by_key(|claim| std::cmp::Reverse(claim.priority));
+        claims
+    }
 }
 
 fn claim(roots: &Roots, link: &str, devno: Devno, name: &dyn Fn(Devno) -> String) -> Option<Claim> {
@@ -104,17 +132,14 @@ fn claim(roots: &Roots, link: &str, devno: Devno, name: &dyn Fn(Devno) -> String
     claims.then(|| Claim { devno, called: name(devno), priority: record.link_priority() })
 }
 
-/// `None` where udevd keeps no list.
-fn claimants(run_udev: &Path, link: &str) -> Option<Vec<Devno>> {
+/// As udevd lists them.
+fn claimants(run_udev: &Path, link: &str) -> Vec<Devno> {
     let lists = run_udev.join("links");
-    if !lists.is_dir() {
-        return None;
-    }
     // systemd, udev-node.c: the path with `/` and `\` escaped; versions differ in whether it begins with one.
     let escaped = link.replace('\\', "\\x5c").replace('/', "\\x2f");
     let entries = [escaped.clone(), format!("\\x2f{escaped}")].iter().find_map(|name| fs::read_dir(lists.join(name)).ok());
     let device = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix('b')?.parse().ok();
-    Some(entries.into_iter().flatten().flatten().filter_map(device).collect())
+    entries.into_iter().flatten().flatten().filter_map(device).collect()
 }
 
 /// `disk` has folders of its own; udev links every block device in `block` and every character device in `char`.
@@ -179,12 +204,13 @@ mod tests {
         let name = |devno: Devno| devno.to_string();
         let claim = |devno: Devno, priority| Claim { devno, called: devno.to_string(), priority };
         let expected = [claim(high, 0), claim(low, -100)];
-        assert_eq!(claims(&roots, "disk/by-uuid/1", &[low, high, other], &name), expected);
+        let claims = || Claims::find(&roots, [low, high, other].into_iter()).of(&roots, "disk/by-uuid/1", &name);
+        assert_eq!(claims(), expected);
         let list = at("udev/links/\\x2fdisk\\x2fby-uuid\\x2f1");
         fs::create_dir_all(&list).unwrap();
         for name in ["b253:0", "b253:1", "b253:2", ".lock", "b9:9", "c1:3"] {
             fs::write(list.join(name), "").unwrap();
         }
-        assert_eq!(claims(&roots, "disk/by-uuid/1", &[], &name), expected, "the record of the third does not bear its entry out");
+        assert_eq!(claims(), expected, "the record of the third does not bear its entry out");
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path};
 
 use super::facts::Facts;
-use super::links::{self, Found, Link};
+use super::links::{self, Claims, Found, Link};
 use super::world::{Fatal, World};
 use super::{Finding, Places, Report, absent, cookie, holders, reason};
 use crate::cookie::Cookie;
@@ -193,7 +193,7 @@ impl World<'_> {
     fn links(&self, facts: &Facts, expected: &[String], asked: Option<&str>) -> Vec<Link> {
         let roots = &self.places.roots;
         let devno = facts.info.device.devno;
-        let devices: Vec<Devno> = self.survey.devices().iter().map(|device| device.devno).collect();
+        let claims = Claims::find(roots, self.survey.devices().iter().map(|device| device.devno));
         let recorded: Vec<String> = facts.info.udev.iter().flat_map(texts).collect();
         let mut paths = [expected, &recorded, &asked.map(str::to_string).into_iter().collect::<Vec<_>>()].concat();
         if let Some(node) = Sysfs::new(&roots.sys, devno).kernel_name().and_then(|name| String::from_utf8(name).ok()) {
@@ -209,7 +209,7 @@ impl World<'_> {
                 expected: expected.contains(&path),
                 recorded: recorded.contains(&path),
                 elsewhere: other.map(name),
-                claims: links::claims(roots, &path, &devices, &name),
+                claims: claims.of(roots, &path, &name),
                 found,
                 path,
             }

@@ -31,10 +31,10 @@ impl CheckInitramfs {
             match found {
                 Found::Needs(of_root) => needs.extend(of_root),
                 Found::Denied => {
-                    log::warn!("check-initramfs: what the root's devices need is shown to root only: their modules are not checked");
+                    log::warn!("check-initramfs: what the devices under / need is shown to root only: their modules are not checked");
                 }
                 Found::NoBlockDevice => {
-                    log::warn!("check-initramfs: this system's root is on no block device: only what every image needs is checked");
+                    log::warn!("check-initramfs: / is on no block device here: only what every image needs is checked");
                 }
             }
         }

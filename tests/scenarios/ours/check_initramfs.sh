@@ -27,6 +27,7 @@ check() {
 says() { grep -cF -- "$1" /run/said || :; }
 
 # Debian's own hooks take our rules for their own and bring dmsetup, but not what our rules run.
+find /usr/share/initramfs-tools /etc/initramfs-tools -name '*dmhelper*' -delete # our own hook would bring it, and check
 release=$(uname -r)
 echo CONFIG_RD_GZIP=y >"/boot/config-$release"
 mkdir -p /run/conf/{conf.d,hooks,scripts}

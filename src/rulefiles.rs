@@ -1,8 +1,12 @@
 //! The udev rule files that give device-mapper devices their links: which stand where, whose they are, which of them
 //! udevd reads.
 
+pub mod programs;
+
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -27,9 +31,14 @@ pub const FILES: [(Job, &str, &str, &str); 4] = [
     (Job::Notify, "95-dm-notify.rules", "95-dm-notify.rules", "tools that change devices wait for ever"),
 ];
 
+/// The files' names: upstream's, and those of Debian and its children.
+pub const LAYOUTS: [[&str; 4]; 2] = [[FILES[0].1, FILES[1].1, FILES[2].1, FILES[3].1], [FILES[0].2, FILES[1].2, FILES[2].2, FILES[3].2]];
+
 /// Where udevd reads rules, the first directory first: of files of one name it reads the first. See udev(7).
 pub const DIRECTORIES: [&str; 5] =
     ["/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d"];
+
+const OURS: &[u8] = b"dmhelper(8)";
 
 /// Whose rules a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +170,12 @@ impl RuleFiles {
     }
 }
 
+/// Whether the text is that of a rule file of ours: the first line says where it is documented.
+pub fn is_ours(text: &[u8]) -> bool {
+    let first = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    first.windows(OURS.len()).any(|window| window == OURS)
+}
+
 /// What is not done without a file of this job.
 pub fn effect(job: Job) -> &'static str {
     FILES.iter().find(|(other, ..)| *other == job).map_or("", |(_, _, _, effect)| effect)
@@ -175,8 +190,11 @@ fn rule_file(root: &Path, job: Job, upstream: bool, files: Vec<File>) -> Option<
         path,
         origin,
         generation: generation(&text),
-        lost_programs: programs(&text)
+        lost_programs: programs::called(&text)
             .into_iter()
+            // One without a path is looked for where a neighbour may have it.
+            .filter(|program| program.starts_with(b"/"))
+            .map(|program| PathBuf::from(OsString::from_vec(program)))
             .filter(|program| !root.join(program.strip_prefix("/").unwrap_or(program)).exists())
             .collect(),
         hides: files.map(|(path, origin, _)| (path, origin)).collect(),
@@ -192,14 +210,10 @@ fn read(path: &Path) -> (Origin, Vec<u8>) {
         _ => {}
     }
     match fs::read(path) {
-        Ok(text) if contains(&text, b"dmhelper(8)") => (Origin::Ours, text),
+        Ok(text) if is_ours(&text) => (Origin::Ours, text),
         Ok(text) => (Origin::Other, text),
         Err(_) => (Origin::Unreadable, Vec::new()),
     }
-}
-
-fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    text.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// The lines that are no comments.
@@ -210,23 +224,6 @@ fn rules(text: &[u8]) -> impl Iterator<Item = &str> {
 fn generation(text: &[u8]) -> Option<u32> {
     let stated = |line: &str| line.split_once("ENV{DM_UDEV_RULES_VSN}=\"")?.1.split('"').next()?.parse().ok();
     rules(text).find_map(stated)
-}
-
-/// The programs that the rules run, where they stand with their path: `RUN+="/usr/sbin/dmhelper …"`.
-fn programs(text: &[u8]) -> Vec<PathBuf> {
-    let mut programs = Vec::new();
-    for line in rules(text) {
-        for key in ["IMPORT{program}=\"", "PROGRAM=\"", "PROGRAM==\"", "RUN+=\"", "RUN=\""] {
-            for after in line.split(key).skip(1) {
-                let word = after.split(['"', ' ']).next().unwrap_or_default();
-                let path = PathBuf::from(word);
-                if word.starts_with('/') && !word.contains('$') && !programs.contains(&path) {
-                    programs.push(path);
-                }
-            }
-        }
-    }
-    programs
 }
 
 #[cfg(test)]

@@ -6,19 +6,10 @@ use std::path::PathBuf;
 
 use super::tree::{Program, Tree};
 use super::{Fault, Kind, enumerate, find_program};
+use crate::rulefiles::{DIRECTORIES, LAYOUTS, is_ours, programs::called};
 
-/// Where udevd reads rules; of files with one name the first counts (udev(7)).
-const DIRECTORIES: [&str; 5] =
-    ["etc/udev/rules.d", "run/udev/rules.d", "usr/local/lib/udev/rules.d", "usr/lib/udev/rules.d", "lib/udev/rules.d"];
 /// Where a program without a path is, for udevd.
 const HELPERS: [&str; 3] = ["usr/lib/udev", "lib/udev", "usr/local/lib/udev"];
-/// The names that the rules of device-mapper go by: upstream's, and those of Debian and its children.
-const LAYOUTS: [[&str; 4]; 2] = [
-    ["10-dm.rules", "11-dm-lvm.rules", "13-dm-disk.rules", "95-dm-notify.rules"],
-    ["55-dm.rules", "56-lvm.rules", "60-persistent-storage-dm.rules", "95-dm-notify.rules"],
-];
-/// What stands in the first line of every rule file of ours.
-const OURS: &[u8] = b"dmhelper(8)";
 
 /// A rule file that counts.
 struct File {
@@ -29,8 +20,7 @@ struct File {
 
 impl File {
     fn is_ours(&self) -> bool {
-        let first = self.text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        contains(first, OURS)
+        is_ours(&self.text)
     }
 
     fn concerns_device_mapper(&self) -> bool {
@@ -62,7 +52,7 @@ fn files(tree: &Tree) -> BTreeMap<String, File> {
             }
             let path = format!("{directory}/{name}");
             match tree.read(&path) {
-                Some(text) if !text.is_empty() => drop(files.insert(name, File { path: format!("/{path}").into_bytes(), text })),
+                Some(text) if !text.is_empty() => drop(files.insert(name, File { path: path.into_bytes(), text })),
                 // An empty file or a link to /dev/null takes the others of this name out of force.
                 _ => masked.push(name),
             }
@@ -173,115 +163,6 @@ fn present(tree: &Tree, program: &[u8]) -> Program {
     if found { Program::Present } else { helper.unwrap_or(Program::Missing) }
 }
 
-/// The programs that a file's rules start: the first word of each command line; and dmsetup wherever a command line
-/// has it, for there may be a shell in between.
-fn called(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut programs = Vec::new();
-    for rule in String::from_utf8_lossy(text).replace("\\\n", " ").lines() {
-        let rule = rule.trim_start();
-        if rule.starts_with('#') {
-            continue;
-        }
-        let tokens = tokens(rule);
-        let tests: Vec<&str> =
-            tokens.iter().filter(|token| token.key == "TEST" && token.operator == "==").map(|token| token.value).collect();
-        for token in tokens.iter().filter(|token| token.is_command()) {
-            let words = token.value.split(|c: char| c.is_whitespace() || "'\";|&()`".contains(c)).filter(|word| !word.is_empty());
-            for (at, word) in words.enumerate() {
-                let is_dmsetup = word.rsplit('/').next() == Some("dmsetup");
-                // A rule that first looks whether the program is there can do without.
-                let is_guarded = tests.contains(&word);
-                if (at == 0 || is_dmsetup) && !word.contains(['$', '%']) && !is_guarded {
-                    programs.push(word.as_bytes().to_vec());
-                }
-            }
-        }
-    }
-    programs
-}
-
-/// `KEY{attribute}OPERATOR"value"` of a rule.
-#[derive(Debug)]
-struct Token<'a> {
-    key: &'a str,
-    attribute: &'a str,
-    operator: &'a str,
-    value: &'a str,
-}
-
-impl Token<'_> {
-    fn is_command(&self) -> bool {
-        match self.key {
-            "PROGRAM" => true,
-            "IMPORT" => self.attribute == "program",
-            "RUN" => matches!(self.attribute, "" | "program"),
-            _ => false,
-        }
-    }
-}
-
-/// The tokens of a rule, as far as they can be told.
-fn tokens(rule: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut rest = rule;
-    while let Some((before, after)) = rest.split_once('"') {
-        let Some(end) = closing_quote(after) else { break };
-        let (value, tail) = after.split_at_checked(end).unwrap_or((after, ""));
-        rest = tail.strip_prefix('"').unwrap_or_default();
-        // `e"…"` is a string with escapes.
-        let before = before.trim_start_matches([',', ' ', '\t']).trim_end().trim_end_matches(['e', 'i']).trim_end();
-        let split = before.find(['=', '!', '+', ':', '-'].as_slice()).map(|at| before.find('}').map_or(at, |brace| brace + 1));
-        let Some((name, operator)) = split.and_then(|at| before.split_at_checked(at)) else { continue };
-        let (key, attribute) = name.split_once('{').map_or((name, ""), |(key, attribute)| (key, attribute.trim_end_matches('}')));
-        tokens.push(Token { key: key.trim(), attribute, operator: operator.trim(), value });
-    }
-    tokens
-}
-
-fn closing_quote(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.char_indices().find_map(|(at, character)| {
-        let closes = character == '"' && !escaped;
-        escaped = character == '\\' && !escaped;
-        closes.then_some(at)
-    })
-}
-
 fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|window| window == word)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::text::printable;
-
-    fn programs_of(rule: &str) -> Vec<String> {
-        called(rule.as_bytes()).iter().map(|program| printable(program)).collect()
-    }
-
-    #[test]
-    fn the_programs_of_a_rule_are_found() {
-        assert_eq!(
-            programs_of("ENV{DM_COOKIE}==\"?*\", IMPORT{program}=\"/usr/sbin/dmhelper udev $major:$minor\"\n"),
-            ["/usr/sbin/dmhelper"]
-        );
-        assert_eq!(programs_of("PROGRAM==\"ata_id --export $devnode\", \\\n  RUN+=\"kpartx_id %M %m\"\n"), ["ata_id", "kpartx_id"]);
-        assert_eq!(programs_of("RUN{program}+=\"/bin/sh -c '/sbin/dmsetup ls; x'\""), ["/bin/sh", "/sbin/dmsetup"]);
-        assert_eq!(programs_of("RUN+=e\"a \\\" dmsetup\", RUN+=\"b\""), ["a", "dmsetup", "b"]);
-    }
-
-    #[test]
-    fn what_starts_no_program_is_none() {
-        for rule in [
-            "# RUN+=\"/sbin/dmsetup\"",
-            "IMPORT{builtin}=\"blkid\"",
-            "IMPORT{db}=\"DM_NAME\", RUN{builtin}+=\"kmod load x\"",
-            "RUN+=\"$env{PROGRAM} x\"",
-            "TEST==\"/sbin/x\", RUN+=\"/sbin/x y\"",
-            "ENV{A}==\"dmsetup\", SYMLINK+=\"unclosed",
-        ] {
-            assert_eq!(programs_of(rule), [] as [String; 0], "{rule}");
-        }
-    }
 }

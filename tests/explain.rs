@@ -172,6 +172,25 @@ fn an_explanation_reads_as_it_should() {
     }
 }
 
+/// One line, or an explanation, and the documented status; never a panic, whatever the kernel of this machine has.
+#[test]
+fn bad_words_end_in_a_line_and_a_status() {
+    let run = |words: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_dmhelper")).args(words).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!stderr.contains("panicked") && stderr.lines().count() <= 1, "{words:?}: {stderr}");
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    for words in [&["explain"][..], &["explain", "a", "b"], &["doctor", "--yes"], &["doctor", "--patience", "x"], &["doctor", "x"]] {
+        assert_eq!(run(words).0, 2, "{words:?}");
+    }
+    for word in ["", "no-such-device-2f6b", "4095:1048575", "0x0d4d0000", "UUID=", "--", "\u{1b}[31m", "/dev/", "99999999999"] {
+        let (status, stdout) = run(&["explain", "--", word]);
+        assert!([0, 2, 3, 4].contains(&status), "{word:?}: {status}");
+        assert!(stdout.chars().all(|c| c == '\n' || !c.is_control()), "{word:?}: {stdout:?}");
+    }
+}
+
 #[test]
 fn a_diagnosis_is_a_line_for_each_trouble_and_a_count() {
     let trouble = |name: &str| Trouble {
@@ -192,7 +211,7 @@ fn a_diagnosis_is_a_line_for_each_trouble_and_a_count() {
     assert!(many.contains("\nand 2 more of this kind; --json lists them all\n5 troubles; 9 devices\n"), "{many}");
     let shown = doctor::text(&of(&["a"]), terminal(Some(40), false));
     assert!(
-        shown.starts_with("/dev/mapper/a is missing: udev made it,\n  and somebody has removed it since.\n    fix: udevadm"),
+        shown.starts_with("/dev/mapper/a is missing: udev made\n  it, and somebody has removed it since.\n    fix: udevadm"),
         "{shown}"
     );
 }

@@ -46,7 +46,7 @@ fn line(out: &mut String, answer: &str, trouble: &Trouble, terminal: Terminal) {
         return;
     };
     let (bold, plain) = if terminal.colour { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    for (at, part) in wrap(answer, width).into_iter().enumerate() {
+    for (at, part) in wrap(answer, width.saturating_sub(2)).into_iter().enumerate() {
         let _ = writeln!(out, "{bold}{part}{plain}", part = if at == 0 { part } else { format!("  {part}") });
     }
     if !fix.is_empty() {

@@ -83,7 +83,7 @@ impl Page {
     fn rows(&mut self, label: &str, lines: Vec<String>) {
         let mut label = label;
         for line in lines {
-            for (at, part) in wrap(&line, self.width.saturating_sub(LABEL).max(20)).into_iter().enumerate() {
+            for (at, part) in wrap(&line, self.width.saturating_sub(LABEL + 2).max(16)).into_iter().enumerate() {
                 let head = self.coloured(&format!("{label:LABEL$}"), BOLD);
                 let _ = writeln!(self.out, "{head}{}{part}", if at > 0 { "  " } else { "" });
                 label = "";

@@ -19,8 +19,8 @@ const SHOWN: usize = 8;
 
 /// Whether the kernel lacks device-mapper altogether.
 pub(super) fn lacks_device_mapper(roots: &Roots) -> bool {
-    let misc = fs::read_to_string(roots.proc.join("misc")).unwrap_or_default();
-    !misc.lines().any(|line| line.ends_with(" device-mapper"))
+    // Where there is no /proc, nothing is known.
+    fs::read_to_string(roots.proc.join("misc")).is_ok_and(|misc| !misc.lines().any(|line| line.ends_with(" device-mapper")))
 }
 
 /// A name that nothing bears.

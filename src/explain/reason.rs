@@ -124,11 +124,11 @@ reasons! {
 
     // There is no such device.
     NO_DEVICE_MAPPER: "no-device-mapper", "The kernel has no device-mapper: /proc/misc does not list it.",
-        ["modprobe dm-mod", "In an initramfs: put dm-mod and the modules of its targets (such as dm-crypt) into it."];
+        ["modprobe dm-mod", "An initramfs needs it, and the modules of the targets (such as dm-crypt), as files of its own."];
     NO_SUCH_DEVICE: "no-such-device", "There is no device-mapper device or link of that name.",
         ["Activate it: vgchange -ay VG, cryptsetup open DEVICE NAME, or multipath"];
     NO_DISKS: "no-disks", "There is no disk at all that {other} could lie on: no driver has found one.",
-        ["Look at the kernel's log: dmesg", "In an initramfs: put the disk's driver into it."];
+        ["Look at the kernel's log: dmesg", "An initramfs needs the disk's driver as a file of its own."];
     VG_INCOMPLETE: "vg-incomplete", "The volume group {other} is incomplete: {detail}. LVM activates no volume of it by itself.",
         ["Attach the missing disk, or wait for it.", "To go on without it: vgchange -ay --activationmode degraded {other}"];
     NOT_ACTIVATED: "not-activated", "The volume group {other} is complete, but {detail} is not active.",

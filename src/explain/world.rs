@@ -37,15 +37,15 @@ impl<'a> World<'a> {
     pub(crate) fn open(places: &'a Places) -> std::result::Result<Self, Fatal> {
         let service = Service::find(&places.roots);
         let rules = RuleFiles::find(&places.root);
-        let lacks = absent::lacks_device_mapper(&places.roots);
-        match Survey::open(&places.roots) {
-            Ok(survey) => Ok(Self { places, survey, service, rules }),
-            Err(_) if lacks => {
-                let finding = Finding::new(&reason::NO_DEVICE_MAPPER);
-                Err(Fatal::NoDeviceMapper(Box::new(Report { exists: false, findings: vec![finding], ..Report::new(service, rules) })))
-            }
-            Err(error) => Err(Fatal::Error(error)),
+        let survey = Survey::open(&places.roots);
+        // Who may not open the control node is not told that there is nothing behind it.
+        let answers = survey.as_ref().is_ok_and(|survey| survey.sources().is_privileged());
+        if !answers && absent::lacks_device_mapper(&places.roots) {
+            let findings = vec![Finding::new(&reason::NO_DEVICE_MAPPER)];
+            return Err(Fatal::NoDeviceMapper(Box::new(Report { exists: false, findings, ..Report::new(service, rules) })));
         }
+        let survey = survey.map_err(Fatal::Error)?;
+        Ok(Self { places, survey, service, rules })
     }
 
     /// An empty report.

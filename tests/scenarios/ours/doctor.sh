@@ -1,5 +1,6 @@
 # dmhelper doctor: what is wrong with a machine is found, counted, told by the exit status, and repaired where that is safe.
-# needs: lvm
+# The examples of the man page are run.
+# needs: lvm mkfs.ext4
 # timeout: 200
 say() { printf 'rig: === %s\n' "$*"; }
 # doctor STATUS [OPTION...]: its lines are in /run/out.
@@ -127,4 +128,18 @@ status=0
 user dmhelper doctor --fix --yes 2>/run/err || status=$?
 assert_eq 4 "$status" 'the status for who may not repair'
 mv /dev/vg-lv /dev/mapper/vg-lv
+
+say 'the examples of the man page'
+lvcreate -q -y -Zn -Wn -n home -l 4 vg
+mkfs.ext4 -q -U 01234567-89ab-cdef-0123-456789abcdef /dev/vg/home
+quiesce
+replay change
+cookie=$(dmhelper cookie create)
+sed -n '/^.Sh EXAMPLES/,/^.Sh SEE/s/^.Dl //p' /usr/share/man/man8/dmhelper-explain.8 >/run/examples
+assert_eq 5 "$(wc -l </run/examples)" examples
+while read -r example; do
+	bash -o pipefail -c "$example" >/run/out 2>/run/line </dev/null || fail "$example: $(cat /run/line)"
+	assert_eq yes "$([ -s /run/out ] && echo yes)" "$example prints something"
+done </run/examples
+dmhelper cookie release "$cookie"
 step 'the end of this'

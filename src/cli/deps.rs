@@ -7,7 +7,7 @@ use crate::survey::Survey;
 use crate::terminal::Terminal;
 use crate::text::printable;
 
-/// Show which devices a device uses, or with --reverse, which use it: none, one or many.
+/// Show what a device uses, or with --reverse, what uses it: none, one or many.
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "deps")]
 pub(super) struct Deps {

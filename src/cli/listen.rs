@@ -19,7 +19,7 @@ use crate::nodes::probe::Prober;
 use crate::udevd::Udevd;
 use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Socket};
 
-/// Do udevd's work for device-mapper devices where there is no udevd: links, records, cookies.
+/// Do udevd's work where there is no udevd: device-mapper devices' links, records and cookies.
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "listen")]
 pub(super) struct Listen {

@@ -189,9 +189,9 @@ impl Control {
     }
 
     /// The same for those who have a megabyte to spare: one ioctl for ten thousand devices with short names, or for five
-    /// thousand volumes of LVM.
-    pub fn list_many(&self) -> Result<Vec<Listed>> {
-        self.ask_growing(1 << 20, DM_LIST_DEVICES_CMD, None, |reply| reply.list())
+    /// thousand volumes of LVM. Also tells whether the kernel lists UUIDs at all.
+    pub fn list_many(&self) -> Result<(Vec<Listed>, bool)> {
+        self.ask_growing(1 << 20, DM_LIST_DEVICES_CMD, None, |reply| Ok((reply.list()?, reply.lists_uuids()?)))
     }
 
     /// Arms poll(2) on the control node: it becomes readable with the next creation, removal, rename or target's event

@@ -125,6 +125,11 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Whether the kernel's interface lists UUIDs.
+    pub fn lists_uuids(&self) -> Result<bool> {
+        Ok(self.head(offset_of!(dm_ioctl, version) + 4)? >= 45)
+    }
+
     fn flags(&self) -> Result<u32> {
         self.head(offset_of!(dm_ioctl, flags))
     }

@@ -126,16 +126,18 @@ impl<'a> Sources<'a> {
     pub fn open(roots: &'a Roots) -> Result<Self> {
         let asked = Control::open(&roots.dev, &roots.proc).and_then(|control| Ok((control.list_many()?, control)));
         let (mut devices, control) = match asked {
-            Ok((devices, control)) => (devices, Some(control)),
+            Ok(((mut devices, lists_uuids), control)) => {
+                // Kernels older than interface 4.45 list none, but sysfs has them.
+                if !lists_uuids {
+                    for device in &mut devices {
+                        device.uuid = Sysfs::new(&roots.sys, device.devno).device().ok().and_then(|device| device.uuid);
+                    }
+                }
+                (devices, Some(control))
+            }
             Err(error) if *error.cause() == Cause::Denied => (sysfs::list(&roots.sys), None),
             Err(error) => return Err(error),
         };
-        // Kernels older than interface 4.45 list no UUIDs, but sysfs has them.
-        if control.is_some() && devices.iter().all(|device| device.uuid.is_none()) {
-            for device in &mut devices {
-                device.uuid = Sysfs::new(&roots.sys, device.devno).device().ok().and_then(|device| device.uuid);
-            }
-        }
         devices.sort_by(|a, b| a.name.cmp(&b.name));
         // Who may not find out is told by the records alone.
         let udevd = Udevd::find(&roots.run_udev, &roots.proc).is_ok_and(|udevd| udevd != Udevd::Absent);

@@ -38,6 +38,7 @@ fn details(name: &str) -> Details {
 fn a_listing_holds_every_device_with_its_uuid() {
     // What `dmsetup info -c` printed when the reply was recorded.
     let listed = reply("list").list().unwrap();
+    assert!(reply("list").lists_uuids().unwrap());
     let names: Vec<_> = listed.iter().map(|device| device.name.to_string()).collect();
     let expected = [
         "held",

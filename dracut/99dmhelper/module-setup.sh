@@ -15,7 +15,7 @@ install() {
 
     # The root device is waited for, and explained when it does not come.
     # Newer dracut has a module for the queue, which not every image needs.
-    if ! dracut_module_path initqueue > /dev/null || dracut_module_included initqueue; then
+    if ! [[ -d $(dracut_module_path initqueue) ]] || dracut_module_included initqueue; then
         inst_hook initqueue 50 "$moddir/dmhelper-udevd.sh"
         inst_hook initqueue/finished 50 "$moddir/dmhelper-root.sh"
     fi

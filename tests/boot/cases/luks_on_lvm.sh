@@ -1,6 +1,7 @@
 # The root in a LUKS2 volume on a logical volume.
 # needs: lvm cryptsetup mkfs.ext4 busybox module:dm-crypt
 # dracut: root=LABEL=root rd.lvm.lv=vg/locked rd.luks.uuid=aaaaaaaa-2222-2222-2222-222222222222
+# initramfs-tools: root=LABEL=root cryptopts=target=luks-aaaaaaaa-2222-2222-2222-222222222222,source=UUID=aaaaaaaa-2222-2222-2222-222222222222,key=/etc/boot.key,luks
 # root: luks-aaaaaaaa-2222-2222-2222-222222222222
 # shellcheck source=/dev/null
 . /rig/disk.sh

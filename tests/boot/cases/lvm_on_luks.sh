@@ -1,6 +1,7 @@
 # The root on a logical volume in a LUKS2 volume.
 # needs: lvm cryptsetup mkfs.ext4 busybox module:dm-crypt
 # dracut: root=/dev/vg/root rd.luks.uuid=aaaaaaaa-3333-3333-3333-333333333333 rd.lvm.lv=vg/root
+# initramfs-tools: root=/dev/mapper/vg-root cryptopts=target=luks-aaaaaaaa-3333-3333-3333-333333333333,source=UUID=aaaaaaaa-3333-3333-3333-333333333333,key=/etc/boot.key,luks
 # root: vg-root
 # shellcheck source=/dev/null
 . /rig/disk.sh

@@ -1,6 +1,7 @@
 # The root on a thin volume.
 # needs: lvm thin_check mkfs.ext4 busybox module:dm-thin-pool
 # dracut: root=UUID=11111111-2222-3333-4444-555555555555 rd.lvm.lv=vg/thin
+# initramfs-tools: root=UUID=11111111-2222-3333-4444-555555555555
 # root: vg-thin
 # shellcheck source=/dev/null
 . /rig/disk.sh

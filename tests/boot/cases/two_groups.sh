@@ -1,6 +1,7 @@
 # The root on a volume group of two disks, and another group on a third: both are activated.
 # needs: lvm mkfs.ext4 busybox
 # dracut: root=/dev/mapper/first-root rd.lvm.vg=first rd.lvm.vg=second
+# initramfs-tools: root=/dev/mapper/first-root
 # root: first-root
 # shellcheck source=/dev/null
 . /rig/disk.sh

@@ -3,5 +3,6 @@
 # absent: 2
 # dracut-at: usr/lib/dracut/hooks/cmdline/00-rig.sh
 # dracut: rd.retry=10
+# initramfs-tools-at: conf/conf.d/rig
 # says: volume group first: 1 of its 2 physical volumes are missing
 echo 'rig: one disk is missing'

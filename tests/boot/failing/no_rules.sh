@@ -3,5 +3,6 @@
 # disks: luks
 # dracut-at: usr/lib/dracut/hooks/cmdline/00-rig.sh
 # dracut: rd.retry=10
+# initramfs-tools-at: conf/conf.d/rig
 # says: udev does not answer
 rm -f /usr/lib/udev/rules.d/*dm*.rules /etc/udev/rules.d/*dm*.rules

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Part of dracut's loop, which would go on for ever without a udevd: a look every five seconds, and the third that finds
-# none (status 6) means that nothing will come any more.
+# Part of dracut's loop: without a udevd nothing will come any more that it waits for. A look every five seconds; the
+# third that finds none (status 6) ends the boot.
 
 read -r _dmhelper_now _ < /proc/uptime
 _dmhelper_now=${_dmhelper_now%%.*}

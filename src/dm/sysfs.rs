@@ -1,7 +1,7 @@
 //! What sysfs tells about a device-mapper device to everybody, without the control node.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -111,14 +111,8 @@ impl Sysfs {
     /// Everything of an attribute but its final newline; `None` where there is none.
     fn attribute(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.directory.join(name);
-        match fs::read(&path) {
-            Ok(mut value) => {
-                // The newline is sysfs's; one before it would be the name's own.
-                if value.last() == Some(&b'\n') {
-                    value.pop();
-                }
-                Ok(Some(value))
-            }
+        match read(&path) {
+            Ok(value) => Ok(Some(value)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(Error::io("read", path.as_os_str().as_bytes(), &error)),
         }
@@ -153,5 +147,16 @@ fn numbers_in(directory: &Path) -> Vec<Devno> {
 }
 
 fn number_in(directory: &Path) -> Option<Devno> {
-    fs::read_to_string(directory.join("dev")).ok()?.trim().parse().ok()
+    str::from_utf8(&read(&directory.join("dev")).ok()?).ok()?.trim().parse().ok()
+}
+
+/// Everything of an attribute but its final newline. The kernel gives all of it, a page at most, to the first read: a
+/// listing of thousands of devices need not ask for its length before and for more after it.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    const PAGE: usize = 4096;
+    let mut page = [0; PAGE];
+    let length = File::open(path)?.read(&mut page)?;
+    let value = page.get(..length).unwrap_or_default();
+    // The newline is sysfs's; one before it would be the name's own.
+    Ok(value.strip_suffix(b"\n").unwrap_or(value).to_vec())
 }

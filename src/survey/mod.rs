@@ -39,6 +39,8 @@ pub struct Survey<'a> {
     /// Where in the list a number stands.
     places: BTreeMap<Devno, usize>,
     usage: OnceCell<Usage>,
+    /// Devices of other kinds: few, with many devices on each.
+    others: RefCell<BTreeMap<Devno, Related>>,
     troubles: RefCell<Vec<Error>>,
 }
 
@@ -54,7 +56,7 @@ impl<'a> Survey<'a> {
     /// From sources that are open.
     pub fn new(roots: &'a Roots, sources: Sources<'a>) -> Self {
         let places = sources.devices().iter().enumerate().map(|(place, device)| (device.devno, place)).collect();
-        Self { roots, sources, places, usage: OnceCell::new(), troubles: RefCell::default() }
+        Self { roots, sources, places, usage: OnceCell::new(), others: RefCell::default(), troubles: RefCell::default() }
     }
 
     /// All device-mapper devices, by name.
@@ -118,7 +120,7 @@ impl<'a> Survey<'a> {
     pub fn relate(&self, devno: Devno) -> Related {
         match self.listed(devno) {
             Some(listed) => Related { devno, name: Some(listed.name.as_bytes().to_vec()), device_mapper: true },
-            None => self.sources.relate(devno),
+            None => self.others.borrow_mut().entry(devno).or_insert_with(|| self.sources.relate(devno)).clone(),
         }
     }
 

@@ -15,9 +15,9 @@ UDEVRULESDIR ?= /usr/lib/udev/rules.d
 # debian:   55-dm, 56-lvm, 60-persistent-storage-dm, 95-dm-notify (Debian and its children).
 # The default is the system's own: rules under other names than the distribution's would stand beside them.
 RULES_LAYOUT ?= $(if $(wildcard /etc/debian_version),debian,upstream)
-# dracut's modules. Without ours, dracut adds its own rules and dmsetup to an image; where there is no dracut, nobody
+# dracut's modules; it looks nowhere else. Without ours, dracut adds its own rules and dmsetup to an image; where there is no dracut, nobody
 # reads them. Empty: not installed.
-DRACUTDIR    ?= $(PREFIX)/lib/dracut
+DRACUTDIR    ?= /usr/lib/dracut
 # The hook and the scripts of initramfs-tools, which are for Debian and its children; empty: do not install them.
 INITRAMFSTOOLSDIR ?= $(if $(filter debian,$(RULES_LAYOUT)),/usr/share/initramfs-tools)
 DESTDIR      ?=

@@ -1,13 +1,22 @@
 //! The `dmhelper` program: run, report, exit.
-#![no_main]
-
-use std::ffi::c_int;
+#![cfg_attr(target_env = "gnu", no_main)]
 
 /// C's main. The runtime that std starts before a Rust `main` reads /proc/self/maps and prepares for overflowing
 /// stacks: half of the system calls of a process that lives for a millisecond, several times for each event.
+#[cfg(target_env = "gnu")]
 #[allow(unsafe_code)] // The C library knows its main by this name.
 #[unsafe(no_mangle)]
-extern "C" fn main() -> c_int {
+extern "C" fn main() -> std::ffi::c_int {
+    run()
+}
+
+/// Other C libraries do not give the arguments to a program that starts so.
+#[cfg(not(target_env = "gnu"))]
+fn main() {
+    run()
+}
+
+fn run() -> ! {
     dmhelper::log::start();
     dmhelper::stdio::prepare();
     let status = dmhelper::cli::run(std::env::args_os()).unwrap_or_else(|error| {

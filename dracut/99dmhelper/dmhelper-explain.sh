@@ -25,7 +25,7 @@ case $_dmhelper_dev in /dev/*) ;; *) return 0 ;; esac
         done
     done
     if command -v lvm > /dev/null; then
-        lvm vgs --readonly --noheadings --select 'vg_missing_pv_count>0' -o vg_name,vg_missing_pv_count,pv_count 2> /dev/null \
+        lvm vgs --readonly --config 'devices { ignore_suspended_devices = 1 }' --noheadings --select 'vg_missing_pv_count>0' -o vg_name,vg_missing_pv_count,pv_count 2> /dev/null \
             | while read -r _dmhelper_vg _dmhelper_missing _dmhelper_all; do
                 echo "dmhelper: volume group $_dmhelper_vg: $_dmhelper_missing of its $_dmhelper_all physical volumes are missing"
             done

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use super::Diagnosis;
+use super::stale::is_dm_node;
 use crate::cookie::Flags;
 use crate::decision::{Action, Decision, Event};
 use crate::devno::Devno;
@@ -72,7 +73,7 @@ impl Repair {
             Repair::Remove(path) => {
                 let exists = |devno: Devno| Sysfs::new(sys, devno).kernel_name().is_some();
                 let stale = match links::look(&places.roots.dev, path) {
-                    Found::Dangling(_) => true,
+                    Found::Dangling(target) => is_dm_node(&target),
                     Found::Node(devno) => !exists(devno),
                     Found::Missing | Found::Link(_) | Found::Other(_) => false,
                 };

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::repair::Repair;
 use crate::explain::links::{self, Found};
 use crate::explain::world::World;
-use crate::explain::{Finding, reason};
+use crate::explain::{Finding, reason, word_of};
 use crate::name::mangle;
 use crate::text::printable;
 use crate::udevdb::Record;
@@ -34,7 +34,7 @@ pub(super) fn find(world: &World<'_>) -> Vec<(Finding, Option<Repair>)> {
             let Ok(target) = fs::read_link(dev.join(&path)) else { continue };
             if is_dm_node(&target) && matches!(links::look(dev, &path), Found::Dangling(_)) {
                 // udev removes none that it does not know of, and what lies outside of /dev/mapper is not ours to remove.
-                let remove = format!("rm /dev/{}", printable(path.as_bytes()));
+                let remove = format!("rm {}", shell(&path));
                 found.push((about(&reason::STALE_LINK, &path, &remove).with("detail", text(&target)), None));
             }
         }
@@ -53,6 +53,11 @@ fn entry(world: &World<'_>, path: &str) -> Option<(Finding, Option<Repair>)> {
     let found = links::look(&world.places.roots.dev, path);
     let repair = || Some(Repair::Remove(path.to_string()));
     match &found {
+        // A person's own link to a disk that is not plugged in now, say.
+        Found::Dangling(target) if !is_dm_node(target) => {
+            let remove = format!("Nobody needs it? rm {}", shell(path));
+            Some((about(&reason::STALE_LINK, path, &remove).with("detail", text(target)), None))
+        }
         Found::Dangling(target) => {
             Some((about(&reason::STALE_LINK, path, "dmhelper doctor --fix --yes").with("detail", text(target)), repair()))
         }
@@ -72,12 +77,18 @@ fn about(reason: &'static reason::Reason, path: &str, other: &str) -> Finding {
     Finding::new(reason).with("link", format!("/dev/{}", printable(path.as_bytes()))).with("other", other)
 }
 
+/// The entry as a word of a command line.
+fn shell(path: &str) -> String {
+    let path = format!("/dev/{path}");
+    word_of(path.as_bytes()).unwrap_or_else(|| printable(path.as_bytes()))
+}
+
 fn text(path: &Path) -> String {
     printable(path.as_os_str().as_encoded_bytes())
 }
 
 /// `../../dm-3` and the like.
-fn is_dm_node(target: &Path) -> bool {
+pub(super) fn is_dm_node(target: &Path) -> bool {
     let name = target.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("dm-"));
     name.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -36,7 +36,7 @@ pub(super) fn explain_link(world: &World<'_>, path: &str, found: &Found) -> Repo
     let mut report = match path.split_once('/') {
         Some(("mapper", name)) => explain(world, name),
         Some(("disk", rest)) => report(world, None, rest.starts_with("by-uuid/") || rest.starts_with("by-label/")),
-        Some((vg, lv)) if !lv.contains('/') => report(world, Some((vg.to_string(), lv.to_string())), false),
+        Some((vg, lv)) if !lv.contains('/') => report(world, Some((printable(vg.as_bytes()), printable(lv.as_bytes()))), false),
         _ => report(world, None, false),
     };
     let about = |reason| Finding::new(reason).with("link", &link).with("trigger", "udevadm trigger --settle --subsystem-match=block");

@@ -67,7 +67,13 @@ impl Finding {
 
     /// What to do.
     pub fn steps(&self) -> Vec<String> {
-        self.reason.steps.iter().map(|step| self.fill(step)).collect()
+        // A link in a step is a word of a command line.
+        let quoted = self.words.iter().map(|(place, text)| match *place {
+            "link" => (*place, word_of(text.as_bytes()).unwrap_or_else(|| text.clone())),
+            _ => (*place, text.clone()),
+        });
+        let in_shell = Self { reason: self.reason, words: quoted.collect() };
+        self.reason.steps.iter().map(|step| in_shell.fill(step)).collect()
     }
 
     fn fill(&self, template: &str) -> String {
@@ -175,7 +181,7 @@ fn called(name: &[u8], devno: Devno) -> String {
 }
 
 /// A word as a shell takes it; `None` for a name that no word gives.
-fn word_of(name: &[u8]) -> Option<String> {
+pub(crate) fn word_of(name: &[u8]) -> Option<String> {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"#+-.:=@_/\\".contains(b);
     let text = str::from_utf8(name).ok()?;
     let quoted = || format!("'{text}'");

@@ -88,12 +88,16 @@ impl Engine {
     pub fn look_around(&mut self, present: &[Devno], seen: &[Seen]) -> Vec<Error> {
         let mut failures = Vec::new();
         let gone: Vec<Devno> = self.devices.devnos().filter(|devno| !present.contains(devno)).collect();
-        for devno in gone {
+        // A number is used again: what is recorded is another device's, which is gone.
+        let is_other =
+            |seen: &&Seen| self.devices.record(seen.device.devno).is_some_and(|record| !is_of(record, &seen.device, seen.diskseq));
+        let replaced: Vec<Devno> = seen.iter().filter(is_other).map(|seen| seen.device.devno).collect();
+        for devno in gone.into_iter().chain(replaced) {
+            self.silent.remove(&devno);
             failures.extend(self.devices.remove(devno).err());
         }
         for Seen { device, node, diskseq } in seen {
-            // A number is used again: another device's record says nothing of this one.
-            let record = self.devices.record(device.devno).filter(|record| is_of(record, device, *diskseq));
+            let record = self.devices.record(device.devno);
             let recorded = record.map_or(Flags::default(), |record| decision::recorded_flags(|name| record.property(name) == Some(b"1")));
             let missed = is_live(device) && !recorded.contains(Flags::PRIMARY_SOURCE);
             let recorded = if missed { plan::flags_of_unknown(device) } else { recorded };

@@ -181,6 +181,19 @@ fn looking_around_adopts_live_devices_and_forgets_those_that_are_gone() {
 }
 
 #[test]
+fn a_device_that_got_the_number_of_another_gets_nothing_of_it_when_looking_around() {
+    let mut rig = Rig::new();
+    rig.set(device(0, "x", "CRYPT-PLAIN-x"));
+    rig.change(0, 0);
+    let record = rig.record(0).unwrap();
+    assert!(rig.target("mapper/x").is_some() && record.property("DM_UUID") == Some(b"CRYPT-PLAIN-x"));
+    let mut other = device(0, "y", "CRYPT-PLAIN-y");
+    other.details = other.details.map(|details| Details { live_table: false, ..details });
+    assert_eq!(rig.engine.look_around(&[devno(0)], &[Seen { device: other, node: node(0), diskseq: None }]), []);
+    assert_eq!((rig.target("mapper/x"), rig.target("mapper/y"), rig.record(0)), (None, None, None));
+}
+
+#[test]
 fn an_activation_whose_event_was_lost_is_seen_when_looking_around() {
     let mut rig = Rig::new();
     rig.set(device(0, "x", ""));

@@ -57,9 +57,17 @@ cp /run/rig-stock/55-dm.rules /usr/lib/udev/rules.d/
 cp /run/rig-stock/55-dm.rules "$DESTDIR/lib/udev/rules.d/"
 build
 assert_eq yes "$([ -x "$DESTDIR/sbin/dmsetup" ] && echo yes)" 'dmsetup for stock rules'
-says "^W: dmhelper: not dmhelper's own: /usr/lib/udev/rules.d/55-dm.rules"
+says "^W: dmhelper: not there, or not dmhelper's own: /usr/lib/udev/rules.d/55-dm.rules;"
 cmp /run/rig-stock/55-dm.rules "$DESTDIR/lib/udev/rules.d/55-dm.rules"
 cp /run/kept.rules /usr/lib/udev/rules.d/55-dm.rules
+
+# lvm2 was removed, and took the file of its name along: the image is built.
+tree
+mv /usr/lib/udev/rules.d/56-lvm.rules /run/kept.rules
+build
+says "^W: dmhelper: not there, or not dmhelper's own: /usr/lib/udev/rules.d/56-lvm.rules;"
+cmp /usr/sbin/dmhelper "$DESTDIR/usr/sbin/dmhelper"
+mv /run/kept.rules /usr/lib/udev/rules.d/56-lvm.rules
 
 # A module that is missing: no image.
 tree

@@ -33,7 +33,8 @@
 //! - [`initramfs`]: what an image lacks, or has twice.
 //! - [`cli`]: arguments and wiring of the subcommands.
 //!
-//! `unsafe` is confined to [`dm`] (ioctls of the control node) and [`cookie::sem`] (System V semaphores).
+//! `unsafe` is confined to [`dm`] (ioctls of the control node) and [`cookie::sem`] (System V semaphores); the program
+//! itself only gives its `main` the name that the C library calls.
 
 pub mod cli;
 pub mod cookie;

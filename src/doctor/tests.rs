@@ -67,6 +67,12 @@ fn what_is_left_over_is_removed_in_dev_mapper_alone() {
 }
 
 #[test]
+fn a_persons_own_link_to_what_is_not_there_now_is_told_and_left() {
+    let spoil = |places: &Places| symlink("/dev/disk/by-id/usb-backup", places.roots.dev.join("mapper/backup")).unwrap();
+    assert_eq!(found(Udevd::Running, spoil), [("stale-link", None)]);
+}
+
+#[test]
 fn devices_that_udev_has_not_processed_are_told_once_each() {
     let forget = |places: &Places| fs::remove_dir_all(&places.roots.run_udev).unwrap();
     let link = |name: &str, node: &str| ("no-record", Some(format!("would link /dev/mapper/{name} to {node}")));

@@ -52,8 +52,8 @@ test-boot: setup ## boots from initramfs images, with the stock set-up and with 
 	$(CARGO) test --locked --test boot
 
 check: ## formatting and lints
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	shellcheck .ci/run tests/setup dracut/*/*.sh examples/*/build examples/*/init \
 		initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/* tests/rig/guest/*.sh \
 		tests/boot/disk.sh tests/boot/root-init.sh

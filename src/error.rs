@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use dmhelper_core::fault::Fault;
 use nix::errno::Errno;
 
 use crate::text::printable;
@@ -130,6 +131,17 @@ impl Error {
             Cause::TimedOut(_) => 5,
             Cause::NoUdevd => 6,
             Cause::Remains(_) => 7,
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Usage { what, object, cause } => {
+                Self { operation: what, object: object.to_string(), cause: Cause::Usage(cause.to_string()), advice: None }
+            }
+            Fault::Reply(cause) => Self::malformed("device-mapper", "reply", cause.as_str()),
         }
     }
 }

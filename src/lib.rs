@@ -33,15 +33,18 @@
 //! - [`initramfs`]: what an image lacks, or has twice.
 //! - [`cli`]: arguments and wiring of the subcommands.
 //!
-//! `unsafe` is confined to [`dm`] (ioctls of the control node) and [`cookie::sem`] (System V semaphores); the program
-//! itself only gives its `main` the name that the C library calls.
+//! What is pure and needs no memory stands in a crate of its own, `dmhelper-core` (core/), without standard library:
+//! [`devno`], the types of [`name`] and [`cookie`], [`decision`], a device's reply in [`dm`], [`emit::event`]. The crate
+//! `dmhelper-early` (early/) does with it what the rules run for every event, before the C library starts; whatever it
+//! cannot do is left to this one (docs/hot-path.md).
+//!
+//! `unsafe` is confined to [`dm`] (ioctls of the control node), [`cookie::sem`] (System V semaphores) and `dmhelper-early`;
+//! the program itself only gives its `main` the name that the C library calls.
 
 pub mod cli;
 pub mod cookie;
 pub mod deadline;
-pub mod decision;
 pub mod detach;
-pub mod devno;
 pub mod dm;
 pub mod doctor;
 pub mod emit;
@@ -63,3 +66,5 @@ pub mod translate;
 pub mod udevd;
 pub mod udevdb;
 pub mod uevent;
+
+pub use dmhelper_core::{decision, devno};

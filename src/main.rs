@@ -1,6 +1,10 @@
 //! The `dmhelper` program: run, report, exit.
 #![cfg_attr(target_env = "gnu", no_main)]
 
+// Brings the entry that the linker was told of.
+#[cfg(early)]
+extern crate dmhelper_early as _;
+
 /// C's main. The runtime that std starts before a Rust `main` reads /proc/self/maps and prepares for overflowing
 /// stacks: half of the system calls of a process that lives for a millisecond, several times for each event.
 #[cfg(target_env = "gnu")]

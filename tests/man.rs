@@ -135,7 +135,7 @@ fn every_flag_is_in_the_page_with_its_words() {
     }
     for (prefix, bit, words) in SUBSYSTEM_FLAG_WORDS {
         let uuid = DmUuid::new([prefix, b"-x"].concat()).unwrap().unwrap();
-        let line = format!("\n.It {} Ta {bit} Ta {words}\n", uuid.subsystem().unwrap());
+        let line = format!("\n.It {} Ta {bit} Ta {words}\n", dmhelper::name::subsystem(&uuid).unwrap());
         assert!(flags.contains(&line), "{line}");
     }
 }
@@ -190,7 +190,8 @@ fn every_property_that_is_printed_is_in_the_page() {
     for uuid in uuids() {
         let cookie = Some(Cookie::new(0xffff_0001));
         let event = Event { action: Action::Change, cookie, synthetic: false, disk_ro: false, recorded: Default::default() };
-        let properties = event::properties(&Decision::of(&event), Some(&device(&uuid)));
+        let mut properties = dmhelper::emit::env::Properties::default();
+        event::add_properties(&Decision::of(&event), Some(&device(&uuid)), &mut properties);
         real.extend(properties.as_str().lines().map(|line| line.split_once('=').unwrap().0.to_string()));
     }
     let flags: BTreeSet<String> = FLAG_PROPERTIES.iter().map(|name| name.to_string()).collect();

@@ -7,6 +7,7 @@ use crate::decision::{self, Decision, Event};
 use crate::devno::Devno;
 use crate::dm::sysfs::Sysfs;
 use crate::dm::{Control, Device, Selector};
+use crate::emit::env::Properties;
 use crate::emit::event;
 use crate::error::Result;
 use crate::udevdb::Record;
@@ -39,7 +40,9 @@ impl Udev {
             }
             Err(error) => return Err(error),
         };
-        super::print(event::properties(&decision, device.as_ref()).as_str())
+        let mut properties = Properties::default();
+        event::add_properties(&decision, device.as_ref(), &mut properties);
+        super::print(properties.as_str())
     }
 }
 

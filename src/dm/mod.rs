@@ -1,7 +1,6 @@
 //! Queries to device-mapper through its control node. The block device itself is never opened.
 #![allow(unsafe_code)]
 
-pub mod abi;
 pub mod reply;
 pub mod sysfs;
 
@@ -18,44 +17,12 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use crate::devno::Devno;
 use crate::error::{Error, Result};
 use crate::name::{DmName, DmUuid};
-use abi::*;
 use reply::Reply;
 
-/// A device as one query tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
-    /// Its number: constant while it lives.
-    pub devno: Devno,
-    /// Its name: may change at any time.
-    pub name: DmName,
-    /// Its UUID: constant, optional.
-    pub uuid: Option<DmUuid>,
-    /// Whether it is suspended now.
-    pub suspended: bool,
-    /// What only the control node tells, and so only root learns.
-    pub details: Option<Details>,
-}
+use dmhelper_core::dm::request::{self, put};
+pub use dmhelper_core::dm::{Details, Device, abi};
 
-/// The part of a device's state that sysfs does not show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Details {
-    /// A table is live: the device can be used.
-    pub live_table: bool,
-    /// A table is loaded and waits for a resume.
-    pub inactive_table: bool,
-    /// Writes are refused.
-    pub read_only: bool,
-    /// It will be removed when its last opener closes it.
-    pub deferred_remove: bool,
-    /// Suspended by the kernel itself, for another target's sake.
-    pub internal_suspend: bool,
-    /// How often it is open.
-    pub open_count: i32,
-    /// The number of its last event.
-    pub event_number: u32,
-    /// How many ranges its live table has: 0 without one.
-    pub segments: u32,
-}
+use abi::*;
 
 /// One range of a device's live table. Sectors are of 512 bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,17 +121,17 @@ impl Control {
     pub fn device(&self, selector: Selector<'_>) -> Result<Device> {
         let mut buffer = [0; size_of::<dm_ioctl>()];
         self.ask(DM_DEV_STATUS_CMD, selector, 0, &mut buffer)?;
-        Reply::new(&buffer)?.device()
+        Ok(Reply::new(&buffer)?.device()?)
     }
 
     /// The live table's targets with their status lines; nothing is flushed for it.
     pub fn targets(&self, devno: Devno) -> Result<Vec<Target>> {
-        self.ask_growing(REPLY, DM_TABLE_STATUS_CMD, Some(Selector::Devno(devno)), |reply| reply.targets())
+        self.ask_growing(REPLY, DM_TABLE_STATUS_CMD, Some(Selector::Devno(devno)), reply::targets)
     }
 
     /// The devices that the live table uses: none, one or many.
     pub fn dependencies(&self, devno: Devno) -> Result<Vec<Devno>> {
-        self.ask_growing(REPLY, DM_TABLE_DEPS_CMD, Some(Selector::Devno(devno)), |reply| reply.dependencies())
+        self.ask_growing(REPLY, DM_TABLE_DEPS_CMD, Some(Selector::Devno(devno)), reply::dependencies)
     }
 
     /// Removes a device that nobody has open; one that is open is removed later if `deferred`. `event_nr` is what a
@@ -173,10 +140,10 @@ impl Control {
     /// It may have to wait for requests on their way to the disk.
     pub fn remove(&self, devno: Devno, deferred: bool, event_nr: u32) -> Result<Removal> {
         let mut buffer = [0; size_of::<dm_ioctl>()];
-        put(&mut buffer, offset_of!(dm_ioctl, dev), &devno.to_kernel().to_ne_bytes());
+        request::select(&mut buffer, devno);
         put(&mut buffer, offset_of!(dm_ioctl, event_nr), &event_nr.to_ne_bytes());
         match self.call(DM_DEV_REMOVE_CMD, if deferred { DM_DEFERRED_REMOVE } else { 0 }, &mut buffer) {
-            Ok(()) => Reply::new(&buffer)?.removal(),
+            Ok(()) => reply::removal(Reply::new(&buffer)?),
             Err(Errno::EBUSY) => Ok(Removal::Busy),
             Err(Errno::ENXIO) => Ok(Removal::Gone),
             Err(errno) => Err(Error::os("remove", devno.to_string(), errno)),
@@ -185,13 +152,13 @@ impl Control {
 
     /// All devices, in one ioctl.
     pub fn list(&self) -> Result<Vec<Listed>> {
-        self.ask_growing(REPLY, DM_LIST_DEVICES_CMD, None, |reply| reply.list())
+        self.ask_growing(REPLY, DM_LIST_DEVICES_CMD, None, reply::list)
     }
 
     /// The same for those who have a megabyte to spare: one ioctl for ten thousand devices with short names, or for five
     /// thousand volumes of LVM. Also tells whether the kernel lists UUIDs at all.
     pub fn list_many(&self) -> Result<(Vec<Listed>, bool)> {
-        self.ask_growing(1 << 20, DM_LIST_DEVICES_CMD, None, |reply| Ok((reply.list()?, reply.lists_uuids()?)))
+        self.ask_growing(1 << 20, DM_LIST_DEVICES_CMD, None, |reply| Ok((reply::list(reply)?, reply::lists_uuids(reply)?)))
     }
 
     /// Arms poll(2) on the control node: it becomes readable with the next creation, removal, rename or target's event
@@ -232,7 +199,7 @@ impl Control {
 
     fn ask(&self, command: u8, selector: Selector<'_>, flags: u32, buffer: &mut [u8]) -> Result<()> {
         match selector {
-            Selector::Devno(devno) => put(buffer, offset_of!(dm_ioctl, dev), &devno.to_kernel().to_ne_bytes()),
+            Selector::Devno(devno) => request::select(buffer, devno),
             Selector::Name(name) => put(buffer, offset_of!(dm_ioctl, name), name.as_bytes()),
             Selector::Uuid(uuid) => put(buffer, offset_of!(dm_ioctl, uuid), uuid.as_bytes()),
         }
@@ -243,16 +210,12 @@ impl Control {
     }
 
     fn call(&self, command: u8, flags: u32, buffer: &mut [u8]) -> nix::Result<()> {
-        let size = u32::try_from(buffer.len()).map_err(|_| Errno::EINVAL)?;
-        put(buffer, offset_of!(dm_ioctl, version), &DM_VERSION_MAJOR.to_ne_bytes());
-        put(buffer, offset_of!(dm_ioctl, data_size), &size.to_ne_bytes());
-        put(buffer, offset_of!(dm_ioctl, data_start), &(size_of::<dm_ioctl>() as u32).to_ne_bytes());
-        put(buffer, offset_of!(dm_ioctl, flags), &(flags | DM_SKIP_BDGET_FLAG).to_ne_bytes());
-        let request = nix::request_code_readwrite!(DM_IOCTL, command, size_of::<dm_ioctl>());
+        request::begin(buffer, flags);
+        let number = nix::request_code_readwrite!(DM_IOCTL, command, size_of::<dm_ioctl>());
         loop {
             // SAFETY: `#define DM_…  _IOWR(0xfd, …, struct dm_ioctl)`: the kernel reads the head and then reads and
             // writes at most `data_size` bytes from the pointer, which is this buffer's own length.
-            match Errno::result(unsafe { libc::ioctl(self.0.as_raw_fd(), request, buffer.as_mut_ptr()) }) {
+            match Errno::result(unsafe { libc::ioctl(self.0.as_raw_fd(), number, buffer.as_mut_ptr()) }) {
                 Err(Errno::EINTR) => {}
                 other => return other.map(drop),
             }
@@ -263,13 +226,6 @@ impl Control {
 impl AsFd for Control {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-}
-
-/// Writes `bytes` at `offset` of a request whose buffer is never shorter than `dm_ioctl`.
-fn put(buffer: &mut [u8], offset: usize, bytes: &[u8]) {
-    if let Some(place) = buffer.get_mut(offset..offset + bytes.len()) {
-        place.copy_from_slice(bytes);
     }
 }
 

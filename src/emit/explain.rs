@@ -8,6 +8,7 @@ use crate::cookie::Flags;
 use crate::explain::links::{Found, Link};
 use crate::explain::{Finding, Report};
 use crate::info::{Info, State};
+use crate::name;
 use crate::rulefiles::{Fault, Job, Origin, RuleFile};
 use crate::terminal::Terminal;
 use crate::text::printable;
@@ -140,7 +141,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 fn identity(info: &Info) -> Vec<String> {
-    let owner = info.device.uuid.as_ref().and_then(|uuid| uuid.subsystem()).map(|owner| format!(", {owner}")).unwrap_or_default();
+    let owner = info.device.uuid.as_ref().and_then(name::subsystem).map(|owner| format!(", {owner}")).unwrap_or_default();
     let state = match info.state() {
         State::Active => "active",
         State::Suspended => "suspended",

@@ -6,7 +6,7 @@ use crate::emit::columns::value::Value;
 use crate::emit::columns::{Column, state_word};
 use crate::error::{Error, Result};
 use crate::info::{Info, Related};
-use crate::name::{Owner, dashed_lvm_uuid, dashed_uuid};
+use crate::name::{self, Owner, dashed_lvm_uuid, dashed_uuid};
 use crate::text::is_format;
 
 /// The keys whose values only the control node tells: `needs_root` names those that stay `null` for others.
@@ -170,12 +170,12 @@ impl Object {
         }
         Self {
             name: Text::new(device.name.as_bytes()),
-            name_unmangled: Text(device.name.unmangled().unwrap_or_else(|| device.name.as_bytes().to_vec())),
+            name_unmangled: Text(name::unmangled(&device.name).unwrap_or_else(|| device.name.as_bytes().to_vec())),
             uuid: device.uuid.as_ref().map(|uuid| Text::new(uuid.as_bytes())),
             devno: device.devno.to_string(),
             major: device.devno.major(),
             minor: device.devno.minor(),
-            subsystem: device.uuid.as_ref().and_then(|uuid| uuid.subsystem()),
+            subsystem: device.uuid.as_ref().and_then(name::subsystem),
             lvm: lvm(info),
             crypt: crypt(info),
             multipath: multipath(info),

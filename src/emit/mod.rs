@@ -5,9 +5,10 @@ pub mod cookies;
 pub mod deps;
 pub mod doctor;
 pub mod env;
-pub mod event;
 pub mod explain;
 pub mod happening;
 pub mod json;
 pub mod table;
 pub mod tree;
+
+pub use dmhelper_core::event;

@@ -3,7 +3,7 @@
 use crate::cookie::Flags;
 use crate::dm::Target;
 use crate::info::{Info, Related, State};
-use crate::name::{DmUuid, Owner, dashed_uuid};
+use crate::name::{self, DmUuid, Owner, dashed_uuid};
 use crate::text::printable;
 
 /// Width of the labels' column: a UUID of LVM's beside it ends at column 80.
@@ -53,7 +53,7 @@ impl Rows {
 
 fn identity(info: &Info, rows: &mut Rows) {
     let name = info.device.name.to_string();
-    let meant = info.device.name.unmangled().map(|bytes| printable(&bytes)).filter(|meant| *meant != name);
+    let meant = name::unmangled(&info.device.name).map(|bytes| printable(&bytes)).filter(|meant| *meant != name);
     rows.push("Name", name);
     if let Some(meant) = meant {
         rows.push("Meant as", meant);
@@ -67,7 +67,7 @@ fn identity(info: &Info, rows: &mut Rows) {
 
 /// Who made the device, and what for.
 fn owner(info: &Info) -> Option<String> {
-    let subsystem = info.device.uuid.as_ref()?.subsystem()?;
+    let subsystem = name::subsystem(info.device.uuid.as_ref()?)?;
     let text = |bytes: &[u8]| printable(bytes);
     Some(match info.owner() {
         Owner::Lvm { .. } => {

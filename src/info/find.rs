@@ -36,7 +36,7 @@ pub fn find(devices: &[Listed], word: &str, meaning: Meaning) -> Result<Devno> {
         }
     }
     match found.as_slice() {
-        [] if meaning == Meaning::Any && looks_like_number(word) => Err(as_number.err().unwrap_or_else(|| missing(word))),
+        [] if meaning == Meaning::Any && looks_like_number(word) => Err(as_number.map_or_else(Error::from, |_| missing(word))),
         [] => Err(missing(word)),
         [(_, devno), rest @ ..] if rest.iter().all(|(_, other)| other == devno) => {
             devices.iter().find(|device| device.devno == *devno).map(|_| *devno).ok_or_else(|| missing(word))

@@ -64,7 +64,7 @@ impl Engine {
     /// An engine that knows nothing yet: [`Engine::look_around`] comes next, or [`Engine::remember`].
     pub fn new(places: Places, query: Query) -> Self {
         let devices = Devices::new(&places.dev, &places.run_udev);
-        let (imported, record) = (Properties::with_capacity(LARGE), Record::with_capacity(LARGE));
+        let (imported, record) = (Properties::new(String::with_capacity(LARGE)), Record::with_capacity(LARGE));
         Self { places, query, devices, silent: BTreeSet::new(), imported, record }
     }
 
@@ -214,7 +214,7 @@ fn is_of(record: &Record, device: &Device, diskseq: Option<u64>) -> bool {
 
 /// Adds what udevd would have stored of what the rules import.
 fn import(decision: &Decision, device: Option<&Device>, imported: &mut Properties, record: &mut Record) {
-    imported.clear();
+    imported.lines_mut().clear();
     event::add_properties(decision, device, imported);
     // A leading dot means "never stored".
     let stored = imported.pairs().filter(|(key, _)| !key.starts_with('.'));

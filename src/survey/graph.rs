@@ -7,7 +7,7 @@ use super::{Mount, Subject, Survey, steady};
 use crate::cookie::Flags;
 use crate::devno::Devno;
 use crate::info::{Related, State};
-use crate::name::{LvmParts, Owner};
+use crate::name::{self, LvmParts, Owner};
 use crate::text::printable;
 
 /// A device of a graph.
@@ -233,7 +233,7 @@ fn what(subject: &Subject<'_>, lvm: Option<&LvmParts>, kinds: &BTreeSet<String>)
             "multipath".to_string()
         }
         (Owner::Partition { number, .. }, _) => format!("partition {number} by kpartx"),
-        _ => device.uuid.as_ref().and_then(|uuid| uuid.subsystem()).unwrap_or_default(),
+        _ => device.uuid.as_ref().and_then(name::subsystem).unwrap_or_default(),
     };
     // That a volume of LVM or a partition is made of ranges of others goes without saying.
     // RAID's status tells which.

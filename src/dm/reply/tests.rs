@@ -1,6 +1,7 @@
 //! Replies recorded from Linux 6.1 (interface 4.47), as they are and broken in every way that is cheap to try.
 
 use super::*;
+use crate::dm::Details;
 
 macro_rules! recorded {
     ($($name:literal),* $(,)?) => {
@@ -37,8 +38,8 @@ fn details(name: &str) -> Details {
 #[test]
 fn a_listing_holds_every_device_with_its_uuid() {
     // What `dmsetup info -c` printed when the reply was recorded.
-    let listed = reply("list").list().unwrap();
-    assert!(reply("list").lists_uuids().unwrap());
+    let listed = list(reply("list")).unwrap();
+    assert!(lists_uuids(reply("list")).unwrap());
     let names: Vec<_> = listed.iter().map(|device| device.name.to_string()).collect();
     let expected = [
         "held",
@@ -101,7 +102,7 @@ fn a_status_tells_the_state_that_dmsetup_tells() {
 #[test]
 fn a_table_has_its_ranges_and_a_device_without_one_has_none() {
     let ranges = |name| -> Vec<_> {
-        let targets = reply(name).targets().unwrap();
+        let targets = targets(reply(name)).unwrap();
         targets.into_iter().map(|target| (target.start, target.length, String::from_utf8(target.kind).unwrap())).collect()
     };
     assert_eq!(ranges("targets-vg-my--data"), [(0, 32768, "linear".to_string()), (32768, 16384, "linear".to_string())]);
@@ -111,7 +112,7 @@ fn a_table_has_its_ranges_and_a_device_without_one_has_none() {
 
 #[test]
 fn dependencies_are_none_one_or_many() {
-    let numbers = |name| -> Vec<_> { reply(name).dependencies().unwrap().iter().map(Devno::to_string).collect() };
+    let numbers = |name| -> Vec<_> { dependencies(reply(name)).unwrap().iter().map(Devno::to_string).collect() };
     assert_eq!(numbers("deps-nothing"), [""; 0]);
     assert_eq!(numbers("deps-vg-my--data"), ["7:0"]);
     assert_eq!(numbers("deps-vg-pool-tpool"), ["254:2", "254:1"]);
@@ -123,9 +124,9 @@ fn read_all(bytes: &[u8]) -> usize {
     let truncated = reply.is_truncated().is_ok_and(|truncated| truncated);
     let found = [
         usize::from(reply.device().is_ok()),
-        reply.list().map_or(0, |list| list.len()),
-        reply.targets().map_or(0, |targets| targets.len()),
-        reply.dependencies().map_or(0, |devices| devices.len()),
+        list(reply).map_or(0, |list| list.len()),
+        targets(reply).map_or(0, |targets| targets.len()),
+        dependencies(reply).map_or(0, |devices| devices.len()),
         usize::from(truncated),
     ];
     // Nothing can be found that has no bytes.

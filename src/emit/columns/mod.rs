@@ -8,7 +8,7 @@ pub mod value;
 
 use crate::devno::Devno;
 use crate::info::State;
-use crate::name::{LvmParts, Owner};
+use crate::name::{self, LvmParts, Owner};
 use crate::survey::Subject;
 use value::{Kind, Value};
 
@@ -88,7 +88,7 @@ pub const COLUMNS: [Column; 26] = [
     column("tables", "tables: live, inactive, both or none", Kind::Text, Width::Whole, tables).root(),
     column("segments", "number of ranges in the live table", Kind::Number, Width::Whole, |s| number(s.details().map(|details| details.segments))).root(),
     column("targets", "types of these ranges", Kind::List, Width::Cut(8), targets).root(),
-    column("subsystem", "who made it, by the UUID", Kind::Text, Width::Cut(8), |s| text(s.device().uuid.as_ref().and_then(|uuid| uuid.subsystem()))),
+    column("subsystem", "who made it, by the UUID", Kind::Text, Width::Cut(8), |s| text(s.device().uuid.as_ref().and_then(name::subsystem))),
     column("vg", "volume group, of LVM's", Kind::Text, Width::Cut(8), |s| lvm(s, |parts| &parts.vg)),
     column("lv", "logical volume, of LVM's", Kind::Text, Width::Cut(8), |s| lvm(s, |parts| &parts.lv)),
     column("layer", "layer of that volume, of LVM's", Kind::Text, Width::Whole, |s| lvm(s, |parts| &parts.layer)),
@@ -120,7 +120,7 @@ fn number<N: TryInto<i64>>(number: Option<N>) -> Value {
 
 fn meant(subject: &Subject<'_>) -> Value {
     let name = &subject.device().name;
-    Value::Text(name.unmangled().unwrap_or_else(|| name.as_bytes().to_vec()))
+    Value::Text(name::unmangled(name).unwrap_or_else(|| name.as_bytes().to_vec()))
 }
 
 fn state(subject: &Subject<'_>) -> Value {

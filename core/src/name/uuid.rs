@@ -1,10 +1,10 @@
 //! UUIDs, and what each tells about the subsystem that made the device.
 
-use std::fmt;
+use core::fmt;
 
 use super::{Bytes, LENGTH_MAX};
-use crate::error::{Error, Result};
-use crate::text::printable;
+use crate::fault::{Fault, Result};
+use crate::text::Printable;
 
 /// A device's UUID, as the kernel holds it: 1 to 127 bytes without NUL, usually `SUBSYSTEM-…`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,24 +52,13 @@ pub enum Owner<'a> {
     Unknown,
 }
 
-/// Subsystem prefixes and what people call their owners: the one table of them.
-const SUBSYSTEMS: [(&[u8], &str); 7] = [
-    (b"LVM", "LVM"),
-    (b"CRYPT", "cryptsetup"),
-    (b"mpath", "multipath"),
-    (b"part", "kpartx"),
-    (b"stratis", "Stratis"),
-    (b"VDO", "VDO"),
-    (b"DMRAID", "dmraid"),
-];
-
 impl DmUuid {
     /// From the kernel's bytes; `None` for a device without a UUID.
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Option<Self>> {
         let bytes = bytes.as_ref();
         match Bytes::try_from(bytes) {
             Ok(uuid) if !uuid.contains(&0) => Ok((!uuid.is_empty()).then_some(Self(uuid))),
-            _ => Err(Error::usage("UUID", bytes, "longer than 127 bytes, or holds a NUL")),
+            _ => Err(Fault::usage("UUID", bytes, "longer than 127 bytes, or holds a NUL")),
         }
     }
 
@@ -101,22 +90,12 @@ impl DmUuid {
     pub fn prefix(&self) -> &[u8] {
         split_once(&self.0, b'-').map_or(b"", |(prefix, _)| prefix)
     }
-
-    /// The owner's name for people: a known subsystem's, else the prefix as it stands.
-    pub fn subsystem(&self) -> Option<String> {
-        let prefix = match self.owner() {
-            Owner::Partition { .. } => &b"part"[..],
-            _ => split_once(&self.0, b'-')?.0,
-        };
-        let known = SUBSYSTEMS.iter().find(|(known, _)| *known == prefix).map(|(_, name)| (*name).to_string());
-        Some(known.unwrap_or_else(|| printable(prefix)))
-    }
 }
 
 impl fmt::Display for DmUuid {
     /// Safe for a terminal, as [`DmName`](super::DmName)'s.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&printable(&self.0))
+        Printable(&self.0).fmt(f)
     }
 }
 
@@ -164,6 +143,7 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::format;
 
     fn uuid(text: &str) -> DmUuid {
         DmUuid::new(text).unwrap().unwrap()
@@ -192,14 +172,5 @@ mod tests {
         assert_eq!(dashed_uuid(b"0123456789abcdef0123456789abcdef")[..], *b"01234567-89ab-cdef-0123-456789abcdef");
         assert_eq!(dashed_lvm_uuid(b"WOWcbsuJMhXzlHZOlUlcWdGBfYm352SI")[..], *b"WOWcbs-uJMh-XzlH-ZOlU-lcWd-GBfY-m352SI");
         assert_eq!(dashed_lvm_uuid(b"short")[..], *b"short");
-    }
-
-    #[test]
-    fn known_subsystems_have_their_peoples_names_and_unknown_ones_stay() {
-        for (text, name) in [("CRYPT-TEMP-x", "cryptsetup"), ("part1-x", "kpartx"), ("stratis-1-private-x", "Stratis"), ("ACME-1", "ACME")]
-        {
-            assert_eq!(uuid(text).subsystem().as_deref(), Some(name));
-        }
-        assert_eq!(uuid("plain").subsystem(), None);
     }
 }

@@ -29,7 +29,7 @@ pub struct Event {
     /// The kernel announces that the disk has become read-only.
     pub disk_ro: bool,
     /// The flags of the device's last event that a tool caused. Of a device without any record, activated where nobody
-    /// looked, whoever asks for a decision puts in what its UUID and name tell: [`crate::nodes::plan::flags_of_unknown`].
+    /// looked, whoever asks for a decision puts in what its UUID and name tell: `dmhelper::nodes::plan::flags_of_unknown`.
     pub recorded: Flags,
 }
 
@@ -40,7 +40,7 @@ pub const DISABLE_OTHER_RULES: &str = "DM_UDEV_DISABLE_OTHER_RULES_FLAG";
 
 impl Event {
     /// From a udev environment, asked by variable name.
-    pub fn from_env<T: AsRef<str>>(mut get: impl FnMut(&str) -> Option<T>) -> crate::error::Result<Self> {
+    pub fn from_env<T: AsRef<str>>(mut get: impl FnMut(&str) -> Option<T>) -> crate::fault::Result<Self> {
         let is_one = |value: Option<T>| value.is_some_and(|value| value.as_ref() == "1");
         let action = match get("ACTION").as_ref().map(AsRef::as_ref) {
             Some("add") => Action::Add,

@@ -1,24 +1,17 @@
 //! The property set of an event: what the rules import, and what other rules then read.
 
-use std::fmt::Write;
+use core::fmt::Write;
 
 use arrayvec::ArrayString;
 
-use super::env::Properties;
 use crate::cookie::Flags;
 use crate::decision::{COOKIE_DISABLE_OTHER_RULES, DISABLE_OTHER_RULES, Decision};
 use crate::dm::Device;
+use crate::env::Properties;
 use crate::name::{Owner, dashed_uuid};
 
-/// The properties of a decided event. Without a device (it vanished, the query failed) the flags stand alone.
-pub fn properties(decision: &Decision, device: Option<&Device>) -> Properties {
-    let mut out = Properties::default();
-    add_properties(decision, device, &mut out);
-    out
-}
-
-/// The same, added to what is there.
-pub fn add_properties(decision: &Decision, device: Option<&Device>, out: &mut Properties) {
+/// Adds the properties of a decided event. Without a device (it vanished, the query failed) the flags stand alone.
+pub fn add_properties<W: Write + AsRef<str>>(decision: &Decision, device: Option<&Device>, out: &mut Properties<W>) {
     flags(decision, device, out);
     if let Some(device) = device.filter(|_| !decision.disabled) {
         out.push("DM_NAME", device.name.as_bytes());
@@ -34,7 +27,7 @@ pub fn add_properties(decision: &Decision, device: Option<&Device>, out: &mut Pr
     }
 }
 
-fn flags(decision: &Decision, device: Option<&Device>, out: &mut Properties) {
+fn flags<W: Write + AsRef<str>>(decision: &Decision, device: Option<&Device>, out: &mut Properties<W>) {
     let other =
         device.map_or(decision.disabled || decision.flags.contains(Flags::DISABLE_OTHER_RULES), |d| decision.disable_other_rules(d));
     let mut bits = decision.flags;
@@ -53,7 +46,7 @@ fn flags(decision: &Decision, device: Option<&Device>, out: &mut Properties) {
 }
 
 /// What the UUID tells, as properties.
-fn owner(device: &Device, out: &mut Properties) {
+fn owner<W: Write + AsRef<str>>(device: &Device, out: &mut Properties<W>) {
     let Some(uuid) = &device.uuid else { return };
     if uuid.is_lvm() {
         let parts = device.name.lvm_parts();
@@ -91,7 +84,9 @@ mod tests {
     use crate::cookie::Cookie;
     use crate::decision::{Action, Event};
     use crate::devno::Devno;
+    use crate::env::EventLines;
     use crate::name::{DmName, DmUuid};
+    use std::string::{String, ToString};
 
     fn device(name: &str, uuid: &str, suspended: bool) -> Device {
         Device {
@@ -106,7 +101,9 @@ mod tests {
     fn lines(action: Action, flags: u32, device: Option<&Device>) -> String {
         let event =
             Event { action, cookie: Some(Cookie::new(flags << 16 | 1)), synthetic: false, disk_ro: false, recorded: Flags::default() };
-        properties(&Decision::of(&event), device).as_str().to_string()
+        let mut properties = Properties::new(EventLines::new());
+        add_properties(&Decision::of(&event), device, &mut properties);
+        properties.whole().unwrap().to_string()
     }
 
     #[test]
@@ -158,5 +155,14 @@ mod tests {
     fn a_hostile_name_injects_nothing() {
         let text = lines(Action::Change, 0x40, Some(&device("a'\nLD_PRELOAD='x", "u\nv", false)));
         assert!(text.lines().all(|line| line.starts_with("DM_") || line.starts_with(".DM_")), "{text}");
+    }
+
+    #[test]
+    fn the_longest_event_fits() {
+        // Every byte of both takes four; an empty layer, and every flag.
+        let volume = device(&"\u{202e}".repeat(42), &["LVM-", &"\u{202e}".repeat(41)].concat(), true);
+        assert!(lines(Action::Change, 0xffff, Some(&volume)).len() > 2000);
+        let partition = device(&"'".repeat(127), &["part4294967295-", &"'".repeat(112)].concat(), true);
+        assert!(lines(Action::Change, 0xffff, Some(&partition)).len() > 2000);
     }
 }

@@ -1,9 +1,9 @@
 //! Device numbers: the identity of a device that is constant while it lives.
 
-use std::fmt;
-use std::str::FromStr;
+use core::fmt;
+use core::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::fault::{Fault, Result};
 
 /// Highest major number of the kernel (12 bits, `MINORBITS` in linux/kdev_t.h).
 const MAJOR_MAX: u32 = (1 << 12) - 1;
@@ -47,7 +47,8 @@ impl Devno {
 
     /// From stat(2)'s `st_rdev`.
     pub fn from_rdev(rdev: u64) -> Self {
-        Self { major: nix::sys::stat::major(rdev) as u32, minor: nix::sys::stat::minor(rdev) as u32 }
+        // The C library's encoding (gnu_dev_major in sys/sysmacros.h), on every architecture.
+        Self { major: ((rdev >> 8) & 0xfff | (rdev >> 32) & 0xffff_f000) as u32, minor: (rdev & 0xff | (rdev >> 12) & 0xffff_ff00) as u32 }
     }
 }
 
@@ -58,19 +59,21 @@ impl fmt::Display for Devno {
 }
 
 impl FromStr for Devno {
-    type Err = Error;
+    type Err = Fault;
 
     fn from_str(text: &str) -> Result<Self> {
         let decimal = |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<u32>().ok()).flatten();
         text.split_once(':')
             .and_then(|(major, minor)| Devno::new(decimal(major)?, decimal(minor)?))
-            .ok_or_else(|| Error::usage("device number", text, "not MAJOR:MINOR (at most 4095:1048575)"))
+            .ok_or_else(|| Fault::usage("device number", text, "not MAJOR:MINOR (at most 4095:1048575)"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::format;
+    use std::string::ToString;
 
     #[test]
     fn a_device_number_survives_both_encodings() {
@@ -78,9 +81,17 @@ mod tests {
             let devno = Devno::new(major, minor).unwrap();
             assert_eq!(Devno::from_kernel(devno.to_kernel()), devno);
             assert_eq!(devno.to_string().parse::<Devno>().unwrap(), devno);
-            assert_eq!(Devno::from_rdev(nix::libc::makedev(major, minor)), devno);
         }
         assert_eq!(Devno::new(253, 256).unwrap().to_kernel(), 0x0010_fd00);
+    }
+
+    #[test]
+    fn stats_encoding_is_read_as_the_c_library_writes_it() {
+        // What glibc's makedev(3) makes of them.
+        for (rdev, major, minor) in [(0xfd00, 253, 0), (0x1110fd70, 253, 70_000), (0xffffffff, 4095, 1_048_575), (0x801, 8, 1)] {
+            let devno = Devno::from_rdev(rdev);
+            assert_eq!((devno.major(), devno.minor()), (major, minor), "{rdev:#x}");
+        }
     }
 
     #[test]

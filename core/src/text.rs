@@ -1,0 +1,50 @@
+//! Text that can do no harm where it is shown: the foundation of every message and every output.
+
+use core::fmt::{self, Display, Formatter, Write};
+
+/// Text that can do nothing to the line, the terminal or the environment it is put into: valid UTF-8 in which
+/// control characters, `'`, and every byte that is not text stand as `\xNN`.
+#[derive(Debug, Clone, Copy)]
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl Display for Printable<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() || character == '\'' || is_format(character) {
+                    escape(character.encode_utf8(&mut [0; 4]).as_bytes(), f)?;
+                } else {
+                    f.write_char(character)?;
+                }
+            }
+            escape(chunk.invalid(), f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Characters that reorder or break the text around them: line and paragraph separators, bidirectional controls.
+pub fn is_format(character: char) -> bool {
+    matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+}
+
+fn escape(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Printable;
+    use std::string::{String, ToString};
+
+    fn printable(bytes: &[u8]) -> String {
+        Printable(bytes).to_string()
+    }
+
+    #[test]
+    fn text_stays_and_what_could_do_harm_is_escaped() {
+        assert_eq!(printable("vg-lv \u{e9} \"x\" $y".as_bytes()), "vg-lv \u{e9} \"x\" $y");
+        assert_eq!(printable(b"a\nb\x1b[31m\0'\xff"), "a\\x0ab\\x1b[31m\\x00\\x27\\xff");
+        assert_eq!(printable("\u{202e}\u{85}".as_bytes()), "\\xe2\\x80\\xae\\xc2\\x85");
+    }
+}

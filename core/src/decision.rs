@@ -29,7 +29,7 @@ pub struct Event {
     /// The kernel announces that the disk has become read-only.
     pub disk_ro: bool,
     /// The flags of the device's last event that a tool caused. Of a device without any record, activated where nobody
-    /// looked, whoever asks for a decision puts in what its UUID and name tell: `dmhelper::nodes::plan::flags_of_unknown`.
+    /// looked, whoever asks for a decision puts in what its UUID and name tell.
     pub recorded: Flags,
 }
 
@@ -56,6 +56,11 @@ impl Event {
             disk_ro: is_one(get("DISK_RO")),
             recorded: recorded_flags(|name| is_one(get(name))),
         })
+    }
+
+    /// Whether a tool stands behind it: its cookie says all that counts, whatever is recorded.
+    pub fn is_genuine(&self) -> bool {
+        self.cookie.is_some_and(|cookie| cookie.flags().contains(Flags::PRIMARY_SOURCE))
     }
 }
 
@@ -104,7 +109,7 @@ impl Decision {
     /// Decides an event.
     pub fn of(event: &Event) -> Self {
         let cookie_flags = event.cookie.map_or(Flags::default(), Cookie::flags);
-        let genuine = cookie_flags.contains(Flags::PRIMARY_SOURCE);
+        let genuine = event.is_genuine();
         let active_before = event.recorded.contains(Flags::PRIMARY_SOURCE);
         let flags = if genuine { cookie_flags } else { cookie_flags.union(event.recorded) };
 

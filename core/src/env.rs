@@ -15,8 +15,8 @@ pub struct Properties<W> {
     cut: bool,
 }
 
-/// Room for whatever an event can tell: 17 flags of at most 45 bytes, and name, UUID, their parts and the same again, of
-/// 127 bytes that are all escaped.
+/// Room for whatever an event can tell: 17 flags with 533 bytes, and name, UUID and their parts, of 127 bytes that are all
+/// escaped: 2161 at most. Not more than `PIPE_BUF`: udevd's pipe takes all of it at once, or nothing.
 pub type EventLines = ArrayString<4096>;
 
 impl<W: Write + AsRef<str>> Properties<W> {
@@ -40,9 +40,10 @@ impl<W: Write + AsRef<str>> Properties<W> {
         self.lines.as_ref()
     }
 
-    /// The text itself: to make it empty again and keep its memory.
-    pub fn lines_mut(&mut self) -> &mut W {
-        &mut self.lines
+    /// Forgets all of them; `clear` empties the text, and keeps its memory.
+    pub fn clear(&mut self, clear: impl FnOnce(&mut W)) {
+        clear(&mut self.lines);
+        self.cut = false;
     }
 
     /// The properties one by one, their values as they stand between the quotes.

@@ -2,6 +2,8 @@
 
 use core::fmt::{self, Display, Formatter, Write};
 
+use arrayvec::ArrayString;
+
 /// Text that can do nothing to the line, the terminal or the environment it is put into: valid UTF-8 in which
 /// control characters, `'`, and every byte that is not text stand as `\xNN`.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +31,14 @@ pub fn is_format(character: char) -> bool {
 }
 
 fn escape(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(*DIGITS.get(usize::from(value)).unwrap_or(&b'?'));
+    bytes.iter().try_for_each(|byte| {
+        // In one piece: whoever must cut the text does not cut an escape.
+        let mut escape = ArrayString::<4>::new();
+        ['\\', 'x', digit(byte >> 4), digit(byte & 0xf)].into_iter().for_each(|character| escape.push(character));
+        f.write_str(&escape)
+    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,12 @@
 //! The two commands, where all goes well. `None` stands for everything else: the whole program will see to it.
 
-use core::mem::size_of;
-
 use arrayvec::ArrayVec;
-use dmhelper_core::cookie::{Cookie, Flags};
+use dmhelper_core::cookie::Cookie;
 use dmhelper_core::decision::{Decision, Event};
 use dmhelper_core::devno::Devno;
 use dmhelper_core::dm::Device;
 use dmhelper_core::dm::reply::Reply;
-use dmhelper_core::dm::request::{self, Head};
+use dmhelper_core::dm::request;
 use dmhelper_core::env::{EventLines, Properties};
 use dmhelper_core::event;
 
@@ -35,8 +33,12 @@ fn complete(cookie: Cookie) -> Option<()> {
 
 /// Prints the properties of an event that a tool has caused: with its cookie alone, whatever is recorded.
 fn udev(process: &Process, devno: Devno) -> Option<()> {
+    // Who asks by hand may have closed the pipe: the whole program does not die of that.
+    process.variable("DEVPATH").and(process.variable("SUBSYSTEM"))?;
     let event = Event::from_env(|name| process.variable(name)).ok()?;
-    event.cookie.filter(|cookie| cookie.flags().contains(Flags::PRIMARY_SOURCE))?;
+    if !event.is_genuine() {
+        return None;
+    }
     let device = query(devno)?;
     let mut properties = Properties::new(EventLines::new());
     event::add_properties(&Decision::of(&event), Some(&device), &mut properties);
@@ -45,9 +47,7 @@ fn udev(process: &Process, devno: Devno) -> Option<()> {
 
 /// Name, UUID and state in one ioctl.
 fn query(devno: Devno) -> Option<Device> {
-    let mut buffer: Head = [0; size_of::<Head>()];
-    request::begin(&mut buffer, 0);
-    request::select(&mut buffer, devno);
-    system::ask_status(&mut buffer)?;
-    Reply::new(&buffer).ok()?.device().ok()
+    let mut request = request::status(devno);
+    system::ask_status(&mut request)?;
+    Reply::new(&request).ok()?.device().ok()
 }

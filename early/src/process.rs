@@ -51,3 +51,36 @@ fn texts<'a>(mut list: *const *const u8) -> impl Iterator<Item = &'a [u8]> {
         Some(unsafe { slice::from_raw_parts(text, length) })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::Process;
+    use std::ffi::CStr;
+    use std::vec::Vec;
+
+    /// A stack as the kernel would lay it.
+    fn stack(arguments: &[&'static CStr], environment: &[&'static CStr]) -> Vec<usize> {
+        let addresses = |texts: &[&'static CStr]| texts.iter().map(|text| text.as_ptr().expose_provenance()).chain([0]).collect::<Vec<_>>();
+        [std::vec![arguments.len()], addresses(arguments), addresses(environment)].concat()
+    }
+
+    #[test]
+    fn arguments_and_variables_are_found_and_the_first_of_a_name_counts() {
+        let stack = stack(&[c"dmhelper", c"udev", c"253:0"], &[c"A=1", c"AB=2", c"A=3", c"NOTHING", c"E=", c"X=\xff", c"B=a=b"]);
+        // SAFETY: laid out as such a stack.
+        let process = unsafe { Process::from_stack(stack.as_ptr()) };
+        assert!(process.arguments().eq([&b"dmhelper"[..], b"udev", b"253:0"]));
+        let found = ["A", "AB", "E", "B", "X", "NOTHING", "Z", ""].map(|name| process.variable(name));
+        assert_eq!(found, [Some("1"), Some("2"), Some(""), Some("a=b"), None, None, None, None]);
+    }
+
+    #[test]
+    fn a_process_may_have_neither() {
+        let stack = stack(&[], &[]);
+        // SAFETY: laid out as such a stack.
+        let process = unsafe { Process::from_stack(stack.as_ptr()) };
+        assert_eq!((process.arguments().count(), process.variable("PATH")), (0, None));
+    }
+}

@@ -12,6 +12,8 @@ use crate::{commands, system};
 #[unsafe(no_mangle)]
 unsafe extern "C" fn dmhelper_start() -> ! {
     naked_asm!(
+        // Cannot be linked into a program that is relocated when it starts: no program rather than one that crashes.
+        "mov eax, offset dmhelper_start",
         "mov r12, rsp", // What a call keeps.
         "mov r13, rdx", // What _start registers with atexit(3).
         "mov rdi, rsp",

@@ -1,15 +1,10 @@
-//! The system calls, without the C library and its `errno`. `None`: it failed, for whatever reason.
+//! The system calls, without the C library (its constants and types are of use) and its `errno`. `None`: it failed, for whatever reason.
 #![allow(unsafe_code)]
 
 use dmhelper_core::cookie::Key;
-use dmhelper_core::dm::abi::{DM_DEV_STATUS_CMD, request_number};
+use dmhelper_core::dm::abi::{DM_DEV_STATUS_CMD, DM_IOCTL, dm_ioctl};
 use dmhelper_core::dm::request::Head;
 use syscalls::{Sysno, syscall};
-
-/// `O_RDWR | O_CLOEXEC` of fcntl.h.
-const OPEN_FLAGS: usize = 0o2 | 0o2_000_000;
-const STDOUT: usize = 1;
-const STDERR: usize = 2;
 
 /// Ends the process with success. There is nothing to flush.
 pub(crate) fn exit() -> ! {
@@ -23,7 +18,7 @@ pub(crate) fn exit() -> ! {
 pub(crate) fn print(mut text: &[u8]) -> Option<()> {
     while !text.is_empty() {
         // SAFETY: `ssize_t write(int fd, const void *buf, size_t count)` reads the slice.
-        let written = unsafe { syscall!(Sysno::write, STDOUT, text.as_ptr(), text.len()) }.ok()?;
+        let written = unsafe { syscall!(Sysno::write, libc::STDOUT_FILENO, text.as_ptr(), text.len()) }.ok()?;
         text = text.get(written..).filter(|rest| rest.len() < text.len())?;
     }
     Some(())
@@ -33,13 +28,13 @@ pub(crate) fn print(mut text: &[u8]) -> Option<()> {
 pub(crate) fn ask_status(buffer: &mut Head) -> Option<()> {
     const NODE: &core::ffi::CStr = c"/dev/mapper/control";
     // SAFETY: `int openat(int dirfd, const char *path, int flags)`: the path is a C string, absolute, so that no dirfd counts.
-    let node = unsafe { syscall!(Sysno::openat, 0, NODE.as_ptr(), OPEN_FLAGS) }.ok()?;
-    let number = request_number(DM_DEV_STATUS_CMD);
+    let node = unsafe { syscall!(Sysno::openat, 0, NODE.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) }.ok()?;
+    let number = libc::_IOWR::<dm_ioctl>(DM_IOCTL.into(), DM_DEV_STATUS_CMD.into());
     // SAFETY: `#define DM_DEV_STATUS _IOWR(0xfd, 7, struct dm_ioctl)`: the kernel reads the head and then reads and writes at
     // most `data_size` bytes, which is the buffer's own length.
     let asked = unsafe { syscall!(Sysno::ioctl, node, number, buffer.as_mut_ptr()) };
     // A standard stream was closed: what is printed must not go there.
-    if asked.is_err() || node <= STDERR {
+    if asked.is_err() || node <= libc::STDERR_FILENO as usize {
         // SAFETY: `int close(int fd)` of our own descriptor.
         let _ = unsafe { syscall!(Sysno::close, node) };
         return None;
@@ -49,15 +44,7 @@ pub(crate) fn ask_status(buffer: &mut Head) -> Option<()> {
 
 /// Subtracts 1 from the semaphore of the key, without waiting.
 pub(crate) fn complete(key: Key) -> Option<()> {
-    /// `struct sembuf` of sys/sem.h.
-    #[repr(C)]
-    struct Operation {
-        number: u16,
-        add: i16,
-        flags: i16,
-    }
-    const IPC_NOWAIT: i16 = 0o4000;
-    let operation = Operation { number: 0, add: -1, flags: IPC_NOWAIT };
+    let operation = libc::sembuf { sem_num: 0, sem_op: -1, sem_flg: libc::IPC_NOWAIT as i16 };
     // SAFETY: `int semget(key_t key, int nsems, int semflg)` takes integers only.
     let set = unsafe { syscall!(Sysno::semget, key.value(), 1, 0) }.ok()?;
     // SAFETY: `int semop(int semid, struct sembuf *sops, size_t nsops)` reads the one operation.

@@ -2,7 +2,6 @@ use std::path::Path;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::cookie::Flags;
 use crate::decision::{self, Decision, Event};
 use crate::devno::Devno;
 use crate::dm::sysfs::Sysfs;
@@ -26,8 +25,9 @@ impl Udev {
         let mut event = Event::from_env(|name| std::env::var(name).ok())?;
         // The rules have imported nothing yet when there is a cookie. One without a tool behind it (and a person's
         // question without an event) needs what is recorded.
-        let genuine = event.cookie.is_some_and(|cookie| cookie.flags().contains(Flags::PRIMARY_SOURCE));
-        if !genuine && let Ok(Some(record)) = Record::read(Path::new("/run/udev"), self.device) {
+        if !event.is_genuine()
+            && let Ok(Some(record)) = Record::read(Path::new("/run/udev"), self.device)
+        {
             event.recorded = event.recorded.union(decision::recorded_flags(|name| record.property(name) == Some(b"1")));
         }
         let decision = Decision::of(&event);

@@ -214,7 +214,7 @@ fn is_of(record: &Record, device: &Device, diskseq: Option<u64>) -> bool {
 
 /// Adds what udevd would have stored of what the rules import.
 fn import(decision: &Decision, device: Option<&Device>, imported: &mut Properties, record: &mut Record) {
-    imported.lines_mut().clear();
+    imported.clear(String::clear);
     event::add_properties(decision, device, imported);
     // A leading dot means "never stored".
     let stored = imported.pairs().filter(|(key, _)| !key.starts_with('.'));

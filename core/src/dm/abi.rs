@@ -33,13 +33,6 @@ pub const DM_INTERNAL_SUSPEND_FLAG: u32 = 1 << 18;
 pub const DM_NAME_LIST_FLAG_HAS_UUID: u32 = 1;
 pub const DM_NAME_LIST_FLAG_DOESNT_HAVE_UUID: u32 = 2;
 
-/// The number of a request, `_IOWR(DM_IOCTL, command, struct dm_ioctl)`, as asm-generic/ioctl.h makes it.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub const fn request_number(command: u8) -> u32 {
-    const READ_WRITE: u32 = 3;
-    READ_WRITE << 30 | (size_of::<dm_ioctl>() as u32) << 16 | (DM_IOCTL as u32) << 8 | command as u32
-}
-
 /// The head of every request and reply.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]

@@ -17,6 +17,14 @@ pub fn begin(buffer: &mut [u8], flags: u32) {
     put(buffer, offset_of!(dm_ioctl, flags), &(flags | DM_SKIP_BDGET_FLAG).to_ne_bytes());
 }
 
+/// A whole request for a device's state, DM_DEV_STATUS.
+pub fn status(devno: Devno) -> Head {
+    let mut head = [0; size_of::<dm_ioctl>()];
+    begin(&mut head, 0);
+    select(&mut head, devno);
+    head
+}
+
 /// Says which device is meant.
 pub fn select(buffer: &mut [u8], devno: Devno) {
     put(buffer, offset_of!(dm_ioctl, dev), &devno.to_kernel().to_ne_bytes());

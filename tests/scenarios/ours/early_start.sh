@@ -36,12 +36,22 @@ for device in /sys/block/dm-*; do
 	system_calls DM_COOKIE=4198964
 	assert_eq 5 "$calls" "system calls for $devno: execve, open, ioctl, write, exit"
 	test -s /run/out
+	command=(dmhelper udev -- "$devno")
+	system_calls DM_COOKIE=4198964
+	test "$calls" -gt 10 # The whole program: what was compared are two ways indeed.
 	devices=$((devices + 1))
 done
 test "$devices" -ge 9
 assert_eq "DM_LV_NAME='my-volume'" "$(event DM_COOKIE=4198964 dmhelper udev "$(devno vg-my--volume)" | grep '^DM_LV_NAME=')" 'a part of the name'
 
-# Without a tool behind it, the record counts: the whole program's.
+# Other ways to write the number; a variable that is no text.
+for more in DM_COOKIE=0x401234 DM_COOKIE=020011064 DM_COOKIE= DM_COOKIE=x DM_COOKIE=$'\xff'; do
+	event "$more" SYNTH_UUID=$'\xff' dmhelper udev "$(devno vg-my--volume)" >/run/early 2>&1 || echo "status $?" >>/run/early
+	event "$more" SYNTH_UUID=$'\xff' dmhelper udev -- "$(devno vg-my--volume)" >/run/whole 2>&1 || echo "status $?" >>/run/whole
+	cmp /run/early /run/whole || fail "$more: $(diff /run/early /run/whole)"
+done
+
+# Without a tool behind it, the record counts: the whole program's. By hand, whatever there is.
 command=(dmhelper udev "$(devno vg-my--volume)")
 system_calls NOTHING=1
 grep -q '/run/udev/data/b' /run/calls
@@ -56,8 +66,12 @@ for words in 'udev' 'udev 253' 'udev x:0' 'udev 253:0 253:1' 'cookie complete' '
 	assert_eq 1 "$(grep -c '^dmhelper: ' /run/line)" "a line for: dmhelper $words"
 done
 if early dmhelper udev "$(devno wide)" >/dev/full 2>/run/line; then fail 'a full disk went unnoticed'; fi
-early dmhelper udev "$(devno wide)" >&- || : # Nothing may be written into what is opened in place of a closed stream.
-assert_eq 'wide' "$(dmsetup info -c --noheadings -o name --uuid mpath-36001)" 'the device afterwards'
+# Nothing may be written into the control node because it was opened in place of a closed stream.
+for closed in '>&-' '<&- >&-' '<&- >&- 2>&-'; do
+	eval "early strace -f -y -e signal=none -o /run/calls dmhelper udev '$(devno wide)' $closed" || :
+	grep -q 'openat.*mapper/control' /run/calls
+	assert_fails grep -E 'write\([0-9]+<[^>]*mapper/control' /run/calls
+done
 
 # A cookie: the semaphore's value tells.
 cookie=$(dmhelper cookie create)
@@ -67,9 +81,13 @@ system_calls NOTHING=1
 assert_eq 4 "$calls" 'system calls: execve, semget, semop, exit'
 dmhelper cookie complete "$((cookie))"
 if dmhelper cookie wait --timeout 10s "$cookie"; then :; else fail 'the cookie is not complete'; fi
-event dmhelper cookie complete "$cookie" 2>/run/line
 env -i PATH="$PATH" dmhelper cookie complete "$cookie" 2>/run/line
 grep -q 'nobody waits for it' /run/line
+cookie=$(dmhelper cookie create)
+dmhelper cookie complete "$cookie"
+env -i PATH="$PATH" dmhelper cookie complete "$cookie" 2>/run/line
+grep -q 'completed before' /run/line # Once too often: told, and no error of the rules.
+dmsetup udevreleasecookie "$cookie" >/dev/null 2>&1 || :
 command=(dmhelper cookie complete 0x410000)
 system_calls NOTHING=1
 assert_eq 2 "$calls" 'system calls for a cookie of flags alone'

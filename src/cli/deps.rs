@@ -34,7 +34,7 @@ impl Deps {
         let survey = Survey::open(&roots)?;
         let direction = if self.reverse { Direction::Above } else { Direction::Below };
         let (numbers, failures) = if self.devices.is_empty() {
-            (survey.devices().iter().map(|device| device.devno).collect(), Vec::new())
+            (survey.devices().devnos().collect(), Vec::new())
         } else {
             super::split(self.devices.iter().map(|word| survey.find_block(word).map_err(|error| error.during("deps"))))
         };

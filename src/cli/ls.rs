@@ -2,11 +2,11 @@ use argh::{ArgsInfo, FromArgs};
 
 use crate::emit::columns::filter::Filter;
 use crate::emit::columns::value::Value;
-use crate::emit::columns::{COLUMNS, Column, DEFAULT, choice, layout};
+use crate::emit::columns::{COLUMNS, Column, DEFAULT, Shape, choice, layout};
 use crate::emit::json;
 use crate::error::Result;
 use crate::info::Roots;
-use crate::survey::{Survey, steady};
+use crate::survey::{Subject, Survey, steady};
 use crate::terminal::Terminal;
 
 /// List all device-mapper devices, a line for each.
@@ -43,22 +43,23 @@ impl Ls {
             shown.iter().copied().chain(self.filters.iter().map(|filter| filter.column)).chain(keys.iter().map(|key| key.0)).collect();
         let roots = Roots::default();
         let survey = Survey::open(&roots)?;
-        let row = |device| steady(&survey, device, |subject| asked.iter().map(|column| (column.extract)(subject)).collect::<Vec<_>>());
-        let mut rows: Vec<Vec<Value>> = survey.devices().iter().filter_map(row).collect();
-        rows.retain(|row| self.filters.iter().zip(row.iter().skip(shown.len())).all(|(filter, value)| filter.admits(value)));
-        let first_key = shown.len() + self.filters.len();
-        rows.sort_by(|a, b| choice::compare(&keys, a.iter().skip(first_key).zip(b.iter().skip(first_key))));
-        rows.iter_mut().for_each(|row| row.truncate(shown.len()));
-
-        if self.json {
-            super::print(&json::listing(&shown, &rows)?)?;
+        let values = |subject: &Subject<'_>| asked.iter().map(|column| (column.extract)(subject)).collect::<Vec<_>>();
+        let admitted = |row: &Vec<Value>| self.filters.iter().zip(row.iter().skip(shown.len())).all(|(filter, value)| filter.admits(value));
+        let rows = survey.devices().iter().filter_map(|device| steady(&survey, &device, values)).filter(admitted);
+        let terminal = Terminal::of_stdout();
+        let shapes: Vec<_> = shown.iter().map(|column| column.shape()).collect();
+        if keys.is_empty() && terminal.width.is_none() && !self.json {
+            // Each as it comes: no more than one of thousands is kept.
+            super::print(&layout::separated(&shapes, rows, !self.no_headings))?;
         } else {
-            let shapes: Vec<_> = shown.iter().map(|column| column.shape()).collect();
-            let (text, hidden) = layout::text(&shapes, &rows, !self.no_headings, &Terminal::of_stdout());
-            super::print(&text)?;
-            if hidden > 0 {
-                let names: Vec<_> = shown.iter().skip(shown.len() - hidden).map(|column| column.name).collect();
-                log::info!("ls: the terminal is too narrow to show {}", names.join(", "));
+            let mut rows: Vec<Vec<Value>> = rows.collect();
+            let first_key = shown.len() + self.filters.len();
+            rows.sort_by(|a, b| choice::compare(&keys, a.iter().skip(first_key).zip(b.iter().skip(first_key))));
+            rows.iter_mut().for_each(|row| row.truncate(shown.len()));
+            if self.json {
+                super::print(&json::listing(&shown, &rows)?)?;
+            } else {
+                print(&shapes, &rows, !self.no_headings, &terminal)?;
             }
         }
         super::tell_troubles("ls", &survey);
@@ -70,6 +71,17 @@ impl Ls {
         }
         Ok(())
     }
+}
+
+/// Prints a table, and what of it the terminal has no room for.
+fn print(shapes: &[Shape], rows: &[Vec<Value>], headings: bool, terminal: &Terminal) -> Result<()> {
+    let (text, hidden) = layout::text(shapes, rows, headings, terminal);
+    super::print(&text)?;
+    if hidden > 0 {
+        let names: Vec<_> = shapes.iter().skip(shapes.len() - hidden).map(|shape| shape.name).collect();
+        log::info!("ls: the terminal is too narrow to show {}", names.join(", "));
+    }
+    Ok(())
 }
 
 /// What stands at the end of the help: every column.

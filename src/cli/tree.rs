@@ -40,11 +40,11 @@ impl Tree {
         let (wanted, failures) =
             super::split(self.devices.iter().map(|word| survey.find_block(word).map_err(|error| error.during("tree"))));
         let graph = match self.devices.as_slice() {
-            [] => Graph::of(&survey, &survey.devices().iter().map(|device| device.devno).collect::<Vec<_>>()),
+            [] => Graph::of_all(&survey),
             _ => Graph::of(&survey, &wanted),
         };
         if self.json {
-            super::print(&tree::json::json(&graph)?)?;
+            super::print(&tree::json::json(&graph, &survey)?)?;
         } else if self.dot {
             super::print(&tree::dot::dot(&graph, &survey))?;
         } else if self.devices.is_empty() && survey.devices().is_empty() {

@@ -29,7 +29,7 @@ pub enum Scope {
 /// A word that means no device, or several: then nothing is to be done at all.
 pub fn plan(survey: &Survey<'_>, words: &[String], scope: Scope) -> Result<Vec<Listed>> {
     let mut chosen: BTreeSet<Devno> = match scope {
-        Scope::All => survey.devices().iter().map(|device| device.devno).collect(),
+        Scope::All => survey.devices().devnos().collect(),
         _ => words.iter().map(|word| survey.find(word).map_err(|error| error.during("detach"))).collect::<Result<_>>()?,
     };
     if scope == Scope::WithDependants {
@@ -46,7 +46,7 @@ pub fn plan(survey: &Survey<'_>, words: &[String], scope: Scope) -> Result<Vec<L
         }
     }
     let ordered = order(&chosen, |devno| below(survey, devno));
-    Ok(ordered.into_iter().filter_map(|devno| survey.listed(devno).cloned()).collect())
+    Ok(ordered.into_iter().filter_map(|devno| survey.listed(devno)).collect())
 }
 
 /// Every device under another, through whatever layers.

@@ -1,6 +1,8 @@
 //! Queries to device-mapper through its control node. The block device itself is never opened.
 #![allow(unsafe_code)]
 
+pub mod listing;
+mod node;
 pub mod reply;
 pub mod sysfs;
 
@@ -12,11 +14,11 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use crate::devno::Devno;
 use crate::error::{Error, Result};
 use crate::name::{DmName, DmUuid};
+use listing::Listing;
 use reply::Reply;
 
 use dmhelper_core::dm::request::{self, put};
@@ -87,10 +89,26 @@ impl Selector<'_> {
     }
 }
 
-/// What most replies fit into (bytes).
-const REPLY: usize = 16 << 10;
+/// What most replies fit into (bytes). The kernel reads all of it, and it is asked for once or twice for each of
+/// thousands of devices.
+const REPLY: usize = 4 << 10;
+/// What most volumes of LVM take in a listing (bytes).
+const LISTED: usize = 128;
+/// A few hundred devices (bytes).
+const LISTING: usize = 16 << 10;
 /// A reply larger than this is not believed (bytes).
 const REPLY_MAX: usize = 256 << 20;
+
+/// A question whose answer's length only the kernel knows.
+#[derive(Debug, Clone, Copy)]
+struct Request<'a> {
+    command: u8,
+    of: Option<Selector<'a>>,
+    flags: u32,
+}
+
+/// Kernels that can list UUIDs do so only when asked; older ones ignore the flag here.
+const LIST: Request<'static> = Request { command: DM_LIST_DEVICES_CMD, of: None, flags: DM_UUID_FLAG };
 
 /// The open control node.
 #[derive(Debug)]
@@ -103,7 +121,7 @@ impl Control {
         let open = || OpenOptions::new().read(true).write(true).open(&path);
         let opened = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_control_node(&path, proc)?;
+                node::make(&path, proc)?;
                 open()
             }
             other => other,
@@ -126,12 +144,35 @@ impl Control {
 
     /// The live table's targets with their status lines; nothing is flushed for it.
     pub fn targets(&self, devno: Devno) -> Result<Vec<Target>> {
-        self.ask_growing(REPLY, DM_TABLE_STATUS_CMD, Some(Selector::Devno(devno)), reply::targets)
+        Ok(self.status(devno)?.1)
+    }
+
+    /// A device, and its live table's targets with their status lines, in one ioctl; nothing is flushed for it.
+    pub fn status(&self, devno: Devno) -> Result<(Device, Vec<Target>)> {
+        let request = Request { command: DM_TABLE_STATUS_CMD, of: Some(Selector::Devno(devno)), flags: DM_NOFLUSH_FLAG };
+        self.ask_growing(REPLY, request, |reply| Ok((reply.device()?, reply::targets(reply)?)))
     }
 
     /// The devices that the live table uses: none, one or many.
     pub fn dependencies(&self, devno: Devno) -> Result<Vec<Devno>> {
-        self.ask_growing(REPLY, DM_TABLE_DEPS_CMD, Some(Selector::Devno(devno)), reply::dependencies)
+        Ok(self.uses_of(devno, 0)?.1)
+    }
+
+    /// A device, and all that it uses, in one ioctl or two: what its live table is made of, and what a table is made of
+    /// that is loaded and waits for a resume. Sysfs's `slaves` are the same. By number, each once.
+    pub fn uses(&self, devno: Devno) -> Result<(Device, Vec<Devno>)> {
+        let (device, mut uses) = self.uses_of(devno, 0)?;
+        if device.details.is_some_and(|details| details.inactive_table) {
+            uses.extend(self.uses_of(devno, DM_QUERY_INACTIVE_TABLE_FLAG)?.1);
+        }
+        uses.sort();
+        uses.dedup();
+        Ok((device, uses))
+    }
+
+    fn uses_of(&self, devno: Devno, flags: u32) -> Result<(Device, Vec<Devno>)> {
+        let request = Request { command: DM_TABLE_DEPS_CMD, of: Some(Selector::Devno(devno)), flags };
+        self.ask_growing(REPLY, request, |reply| Ok((reply.device()?, reply::dependencies(reply)?)))
     }
 
     /// Removes a device that nobody has open; one that is open is removed later if `deferred`. `event_nr` is what a
@@ -152,13 +193,14 @@ impl Control {
 
     /// All devices, in one ioctl.
     pub fn list(&self) -> Result<Vec<Listed>> {
-        self.ask_growing(REPLY, DM_LIST_DEVICES_CMD, None, reply::list)
+        self.ask_growing(LISTING, LIST, reply::list)
     }
 
-    /// The same for those who have a megabyte to spare: one ioctl for ten thousand devices with short names, or for five
-    /// thousand volumes of LVM. Also tells whether the kernel lists UUIDs at all.
-    pub fn list_many(&self) -> Result<(Vec<Listed>, bool)> {
-        self.ask_growing(1 << 20, DM_LIST_DEVICES_CMD, None, |reply| Ok((reply::list(reply)?, reply::lists_uuids(reply)?)))
+    /// The same in one ioctl for about so many as are expected. Also tells whether the kernel lists UUIDs at all.
+    pub fn list_about(&self, expected: usize) -> Result<(Listing, bool)> {
+        self.ask_growing(LISTING.saturating_add(expected.saturating_mul(LISTED)), LIST, |reply| {
+            Ok((reply::list(reply)?, reply::lists_uuids(reply)?))
+        })
     }
 
     /// Arms poll(2) on the control node: it becomes readable with the next creation, removal, rename or target's event
@@ -180,13 +222,13 @@ impl Control {
     }
 
     /// Asks with ever larger buffers until the reply fits.
-    fn ask_growing<T>(&self, mut size: usize, command: u8, of: Option<Selector<'_>>, read: impl Fn(Reply<'_>) -> Result<T>) -> Result<T> {
+    fn ask_growing<T>(&self, mut size: usize, request: Request<'_>, read: impl Fn(Reply<'_>) -> Result<T>) -> Result<T> {
+        let Request { command, of, flags } = request;
         while size <= REPLY_MAX {
             let mut buffer = vec![0; size];
             match of {
-                Some(selector) => self.ask(command, selector, DM_NOFLUSH_FLAG, &mut buffer)?,
-                // Kernels that can list UUIDs do so only when asked; older ones ignore the flag here.
-                None => self.call(command, DM_UUID_FLAG, &mut buffer).map_err(|e| Error::os("list", "devices", e))?,
+                Some(selector) => self.ask(command, selector, flags, &mut buffer)?,
+                None => self.call(command, flags, &mut buffer).map_err(|e| Error::os("list", "devices", e))?,
             }
             let reply = Reply::new(&buffer)?;
             if !reply.is_truncated()? {
@@ -226,25 +268,5 @@ impl Control {
 impl AsFd for Control {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
-    }
-}
-
-/// Makes the control node from the misc device number that /proc/misc shows.
-fn make_control_node(path: &Path, proc: &Path) -> Result<()> {
-    let misc = proc.join("misc");
-    let table = std::fs::read_to_string(&misc).map_err(|e| Error::io("read", misc.as_os_str().as_encoded_bytes(), &e))?;
-    let number = table.lines().filter_map(|line| line.trim().split_once(' ')).find(|(_, name)| *name == "device-mapper");
-    let minor = number.and_then(|(minor, _)| minor.parse().ok()).ok_or_else(|| {
-        Error::os("open", path.as_os_str().as_encoded_bytes(), Errno::ENOENT)
-            .advise("device-mapper is not in this kernel: try `modprobe dm-mod`")
-    })?;
-    let failed = |e: io::Error| Error::io("create", path.as_os_str().as_encoded_bytes(), &e);
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(failed)?;
-    }
-    const MISC_MAJOR: u64 = 10;
-    match mknod(path, SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), makedev(MISC_MAJOR, minor)) {
-        Ok(()) | Err(Errno::EEXIST) => Ok(()),
-        Err(errno) => Err(failed(errno.into())),
     }
 }

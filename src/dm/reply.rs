@@ -63,18 +63,18 @@ pub fn dependencies(reply: Reply<'_>) -> Result<Vec<Devno>> {
     }
 }
 
-/// The devices of a DM_LIST_DEVICES reply; event numbers from interface 4.37 on, UUIDs from 4.45 on.
-pub fn list(reply: Reply<'_>) -> Result<Vec<Listed>> {
+/// The devices of a DM_LIST_DEVICES reply, in whatever keeps them; event numbers from interface 4.37 on, UUIDs from 4.45 on.
+pub fn list<C: Default + Extend<Listed>>(reply: Reply<'_>) -> Result<C> {
     let minor = reply.head(offset_of!(dm_ioctl, version) + 4)?;
     let mut rest = reply.data()?;
-    let mut devices = Vec::new();
+    let mut devices = C::default();
     if rest.is_empty() || u64_at(rest, 0)? == 0 {
         return Ok(devices); // No device at all: one record of zeros.
     }
     loop {
         let next = u32_at(rest, 8)? as usize;
         let record = if next == 0 { rest } else { field(rest, 0, next)? };
-        devices.push(listed(record, minor)?);
+        devices.extend([listed(record, minor)?]);
         if next == 0 {
             return Ok(devices);
         }

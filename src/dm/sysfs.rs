@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Device, Listed};
@@ -131,11 +132,25 @@ impl Sysfs {
     }
 }
 
+/// About how many device-mapper devices there are: the folder of all block devices without hardware counts its folders in
+/// its links. 0 where it cannot be told.
+pub fn virtual_devices(sys: &Path) -> usize {
+    let folder = fs::metadata(sys.join("devices/virtual/block"));
+    folder.ok().and_then(|folder| folder.nlink().try_into().ok()).unwrap_or(0)
+}
+
 /// Every device-mapper device that sysfs shows. Since Linux 5.16 it shows none that never had a table.
-pub fn list(sys: &Path) -> Vec<Listed> {
+pub fn list<C: FromIterator<Listed>>(sys: &Path) -> C {
     let device = |devno| Sysfs::new(sys, devno).device().ok();
     let listed = |Device { devno, name, uuid, .. }| Listed { devno, name, uuid, event_number: None };
     numbers_in(&sys.join("class/block")).into_iter().filter_map(device).map(listed).collect()
+}
+
+/// Every block device but those whose kernel's name is one of these.
+pub fn numbers_but(sys: &Path, left_out: impl Fn(&[u8]) -> bool) -> Vec<Devno> {
+    let entries = fs::read_dir(sys.join("class/block")).into_iter().flatten().flatten();
+    let wanted = entries.filter(|entry| !left_out(entry.file_name().as_bytes()));
+    wanted.filter_map(|entry| number_in(&entry.path())).collect()
 }
 
 /// The device numbers of a directory of links to block devices; what vanishes meanwhile is left out.

@@ -1,17 +1,19 @@
 //! The whole machine: every fault that [`explain`](crate::explain) would find, looked for everywhere.
 //!
-//! Linear in devices: one ioctl for the list, then a few files of sysfs and one record for each; one directory of /dev
-//! after the other. At most one file is open at a time.
+//! Linear in devices: one ioctl for the list, then one or two for each (for everybody else some files of sysfs), a file of
+//! sysfs, its record, its links; one directory of /dev after the other. At most one file is open at a time.
 
 pub mod repair;
 mod stale;
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use crate::cookie::census;
 use crate::cookie::reap::{self, Circumstances, Treatment};
 use crate::devno::Devno;
+use crate::dm::{Device, Selector};
 use crate::error::Result;
 use crate::explain::facts::Facts;
 use crate::explain::links::{self, Claims, Link};
@@ -66,8 +68,8 @@ pub fn examine(places: &Places, patience: Duration) -> Result<Diagnosis> {
 
 /// The devices that are suspended, and still are a while later.
 fn suspended(world: &World<'_>, patience: Duration) -> Vec<Devno> {
-    let is_suspended = |devno: &Devno| world.survey.sysfs(*devno).device().is_ok_and(|device| device.suspended);
-    let mut devices: Vec<Devno> = world.survey.devices().iter().map(|device| device.devno).filter(is_suspended).collect();
+    let is_suspended = |devno: &Devno| device(world, *devno).is_some_and(|device| device.suspended);
+    let mut devices: Vec<Devno> = world.survey.devices().devnos().filter(is_suspended).collect();
     if !devices.is_empty() {
         std::thread::sleep(patience);
         devices.retain(is_suspended);
@@ -79,8 +81,9 @@ fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
     let mut troubles = Vec::new();
     let mut add = |finding, device, repair| troubles.push(Trouble { finding, device, repair });
     machine(world).into_iter().for_each(|finding| add(finding, None, None));
-    let claims = Claims::find(&world.places.roots, world.survey.devices().iter().map(|device| device.devno));
-    for listed in world.survey.devices() {
+    // Whoever claims links that lead elsewhere: mostly there are none.
+    let claims = LazyCell::new(|| Claims::find(&world.places.roots, world.survey.devices().devnos()));
+    for listed in world.survey.devices().iter() {
         let called = Some(world.name(listed.devno));
         let Some(facts) = facts(world, listed.devno) else { continue };
         if suspended.contains(&listed.devno) {
@@ -143,15 +146,23 @@ fn is_enough(world: &World<'_>, link: &Link, devno: Devno) -> bool {
     world.service.udevd == Udevd::Absent && (link.found == links::Found::Node(devno) || !link.path.starts_with("mapper/"))
 }
 
+/// A device now: one query of the control node, or some files of sysfs.
+fn device(world: &World<'_>, devno: Devno) -> Option<Device> {
+    match world.survey.control() {
+        Some(control) => control.device(Selector::Devno(devno)).ok(),
+        None => world.survey.sysfs(devno).device().ok(),
+    }
+}
+
 /// What can be known of a device without asking for more than its files.
 fn facts(world: &World<'_>, devno: Devno) -> Option<Facts> {
     let sysfs = world.survey.sysfs(devno);
-    // One that never had a table is not in sysfs; one that is gone by now is no fault.
-    let device = sysfs.device().ok()?;
+    // One that is gone by now is no fault.
+    let device = device(world, devno)?;
     let info = Info {
+        size: if device.details.is_some() { None } else { sysfs.size() },
+        read_only: device.details.map(|details| details.read_only).or_else(|| sysfs.read_only()),
         device,
-        size: sysfs.size(),
-        read_only: sysfs.read_only(),
         targets: None,
         dependencies: Vec::new(),
         dependants: Vec::new(),
@@ -159,8 +170,8 @@ fn facts(world: &World<'_>, devno: Devno) -> Option<Facts> {
         udev: crate::udevdb::Record::read(&world.places.roots.run_udev, devno).ok().flatten(),
         udevd: world.service.udevd != Udevd::Absent,
     };
-    // Nothing but the control node tells a device without a table from one of no size.
-    let live = info.size.is_some_and(|size| size > 0);
+    // Nothing but the control node tells a device without a table from one of no size: neither is to be linked.
+    let live = info.live_table() == Some(true);
     live.then(|| Facts { info, diskseq: sysfs.diskseq(), service: world.service, rules: world.rules.clone() })
 }
 

@@ -44,8 +44,8 @@ pub(super) fn find(world: &World<'_>) -> Vec<(Finding, Option<Repair>)> {
 
 /// All names that entries may have: as the kernel holds them, and as libdevmapper writes those.
 fn known(world: &World<'_>) -> BTreeSet<Vec<u8>> {
-    let names = world.survey.devices().iter().map(|device| device.name.as_bytes());
-    names.flat_map(|name| [name.to_vec(), mangle(name).as_bytes().to_vec()]).collect()
+    let names = world.survey.devices().iter().map(|device| device.name);
+    names.flat_map(|name| [name.as_bytes().to_vec(), mangle(name.as_bytes()).as_bytes().to_vec()]).collect()
 }
 
 /// An entry of /dev/mapper that bears no device's name.

@@ -74,6 +74,6 @@ fn unprocessed(world: &World<'_>) -> Vec<String> {
         let record = Record::read(&world.places.roots.run_udev, devno).ok().flatten();
         record.is_some_and(|record| record.property("DM_NAME").is_some())
     };
-    let devices = world.survey.devices().iter().map(|device| device.devno).filter(|devno| !processed(*devno));
+    let devices = world.survey.devices().devnos().filter(|devno| !processed(*devno));
     devices.take(SHOWN).map(|devno| world.name(devno)).collect()
 }

@@ -193,7 +193,7 @@ impl World<'_> {
     fn links(&self, facts: &Facts, expected: &[String], asked: Option<&str>) -> Vec<Link> {
         let roots = &self.places.roots;
         let devno = facts.info.device.devno;
-        let claims = Claims::find(roots, self.survey.devices().iter().map(|device| device.devno));
+        let claims = Claims::find(roots, self.survey.devices().devnos());
         let recorded: Vec<String> = facts.info.udev.iter().flat_map(texts).collect();
         let mut paths = [expected, &recorded, &asked.map(str::to_string).into_iter().collect::<Vec<_>>()].concat();
         if let Some(node) = Sysfs::new(&roots.sys, devno).kernel_name().and_then(|name| String::from_utf8(name).ok()) {
@@ -241,7 +241,7 @@ impl World<'_> {
             recorded.is_some_and(|record| texts(&record).iter().any(|link| link == path))
                 || self.facts(*devno).is_ok_and(|facts| facts.replay().possible.iter().any(|link| link == path))
         };
-        self.survey.devices().iter().map(|device| device.devno).filter(claims).collect()
+        self.survey.devices().devnos().filter(claims).collect()
     }
 
     fn foreign(&self, devno: Devno, path: Option<&str>) -> Report {

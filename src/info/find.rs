@@ -2,6 +2,7 @@
 
 use crate::devno::Devno;
 use crate::dm::Listed;
+use crate::dm::listing::Listing;
 use crate::error::{Error, Result};
 use crate::name::{mangle, unmangle};
 
@@ -22,7 +23,7 @@ pub enum Meaning {
 ///
 /// # Errors
 /// A usage error when the word fits several devices, or is no device number but was said to be one; else not found.
-pub fn find(devices: &[Listed], word: &str, meaning: Meaning) -> Result<Devno> {
+pub fn find(devices: &Listing, word: &str, meaning: Meaning) -> Result<Devno> {
     let mut found = Vec::new();
     let as_number = word.parse::<Devno>();
     match meaning {
@@ -39,7 +40,7 @@ pub fn find(devices: &[Listed], word: &str, meaning: Meaning) -> Result<Devno> {
         [] if meaning == Meaning::Any && looks_like_number(word) => Err(as_number.map_or_else(Error::from, |_| missing(word))),
         [] => Err(missing(word)),
         [(_, devno), rest @ ..] if rest.iter().all(|(_, other)| other == devno) => {
-            devices.iter().find(|device| device.devno == *devno).map(|_| *devno).ok_or_else(|| missing(word))
+            devices.devnos().find(|other| other == devno).ok_or_else(|| missing(word))
         }
         several => Err(ambiguous(word, several)),
     }
@@ -48,17 +49,17 @@ pub fn find(devices: &[Listed], word: &str, meaning: Meaning) -> Result<Devno> {
 type Found = (&'static str, Devno);
 
 /// The devices whose name the word may be, and how it is their name.
-fn names(devices: &[Listed], word: &str) -> Vec<Found> {
+fn names(devices: &Listing, word: &str) -> Vec<Found> {
     let forms = ["name", "mangled name", "unmangled name"];
     fits(word, forms, |wanted| devices.iter().filter(move |d| d.name.as_bytes() == wanted))
 }
 
-fn uuids(devices: &[Listed], word: &str) -> Vec<Found> {
+fn uuids(devices: &Listing, word: &str) -> Vec<Found> {
     let forms = ["UUID", "mangled UUID", "unmangled UUID"];
     fits(word, forms, |wanted| devices.iter().filter(move |d| d.uuid.as_ref().is_some_and(|uuid| uuid.as_bytes() == wanted)))
 }
 
-fn fits<'a, I: Iterator<Item = &'a Listed>>(word: &str, forms: [&'static str; 3], fitting: impl Fn(Vec<u8>) -> I) -> Vec<Found> {
+fn fits<I: Iterator<Item = Listed>>(word: &str, forms: [&'static str; 3], fitting: impl Fn(Vec<u8>) -> I) -> Vec<Found> {
     let [exact, mangled, unmangled] = forms;
     let mut candidates = vec![(exact, word.as_bytes().to_vec())];
     for (form, bytes) in [(mangled, mangle(word.as_bytes()).as_bytes().to_vec()), (unmangled, unmangle(word.as_bytes()).to_vec())] {
@@ -96,7 +97,7 @@ mod tests {
     use crate::error::Cause;
     use crate::name::{DmName, DmUuid};
 
-    fn devices() -> Vec<Listed> {
+    fn devices() -> Listing {
         let all: [(&[u8], &str); 9] = [
             (b"vg-lv", "LVM-x"),
             (b"my\\x20disk", ""),

@@ -4,11 +4,13 @@
 
 pub mod find;
 
+use std::cell::OnceCell;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::devno::Devno;
+use crate::dm::listing::Listing;
 use crate::dm::sysfs::{self, Sysfs};
 use crate::dm::{Control, Device, Listed, Selector, Target};
 use crate::error::{Cause, Error, Result};
@@ -113,7 +115,9 @@ pub struct Sources<'a> {
     roots: &'a Roots,
     /// `None` for those who may not use it.
     control: Option<Control>,
-    devices: Vec<Listed>,
+    devices: Listing,
+    /// Where in the list a number stands, by number; made when it is first asked for.
+    places: OnceCell<Vec<(Devno, usize)>>,
     /// Whether somebody listens in udevd's place.
     udevd: bool,
 }
@@ -124,24 +128,22 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// No device-mapper in the kernel, or a control node that does not answer.
     pub fn open(roots: &'a Roots) -> Result<Self> {
-        let asked = Control::open(&roots.dev, &roots.proc).and_then(|control| Ok((control.list_many()?, control)));
+        let expected = sysfs::virtual_devices(&roots.sys);
+        let asked = Control::open(&roots.dev, &roots.proc).and_then(|control| Ok((control.list_about(expected)?, control)));
         let (mut devices, control) = match asked {
-            Ok(((mut devices, lists_uuids), control)) => {
-                // Kernels older than interface 4.45 list none, but sysfs has them.
-                if !lists_uuids {
-                    for device in &mut devices {
-                        device.uuid = Sysfs::new(&roots.sys, device.devno).device().ok().and_then(|device| device.uuid);
-                    }
-                }
-                (devices, Some(control))
+            Ok(((devices, true), control)) => (devices, Some(control)),
+            // Kernels older than interface 4.45 list no UUIDs, but sysfs has them.
+            Ok(((devices, false), control)) => {
+                let uuid = |devno| Sysfs::new(&roots.sys, devno).device().ok().and_then(|device| device.uuid);
+                (devices.iter().map(|device| Listed { uuid: uuid(device.devno), ..device }).collect(), Some(control))
             }
             Err(error) if *error.cause() == Cause::Denied => (sysfs::list(&roots.sys), None),
             Err(error) => return Err(error),
         };
-        devices.sort_by(|a, b| a.name.cmp(&b.name));
+        devices.sort();
         // Who may not find out is told by the records alone.
         let udevd = Udevd::find(&roots.run_udev, &roots.proc).is_ok_and(|udevd| udevd != Udevd::Absent);
-        Ok(Self { roots, control, devices, udevd })
+        Ok(Self { roots, control, devices, places: OnceCell::new(), udevd })
     }
 
     /// Whether the control node answers: without it some facts stay unknown.
@@ -155,8 +157,19 @@ impl<'a> Sources<'a> {
     }
 
     /// All devices, by name.
-    pub fn devices(&self) -> &[Listed] {
+    pub fn devices(&self) -> &Listing {
         &self.devices
+    }
+
+    /// One of them by its number.
+    pub fn listed(&self, devno: Devno) -> Option<Listed> {
+        let places = self.places.get_or_init(|| {
+            let mut places: Vec<_> = self.devices.devnos().enumerate().map(|(place, devno)| (devno, place)).collect();
+            places.sort();
+            places
+        });
+        let at = places.binary_search_by_key(&devno, |place| place.0).ok()?;
+        self.devices.get(places.get(at)?.1)
     }
 
     /// The device that a word means; one that begins with `/`, `./` or `../` is a path.
@@ -164,9 +177,9 @@ impl<'a> Sources<'a> {
         let is_path = ["/", "./", "../"].iter().any(|start| word.starts_with(start));
         if meaning == Meaning::Any && is_path {
             let devno = self.stat(word)?;
-            return match self.devices.iter().any(|device| device.devno == devno) {
-                true => Ok(devno),
-                false => Err(self.explain(Error::not_found("info", word), word, Some(devno))),
+            return match self.listed(devno) {
+                Some(_) => Ok(devno),
+                None => Err(self.explain(Error::not_found("info", word), word, Some(devno))),
             };
         }
         find::find(&self.devices, word, meaning).map_err(|error| match error.cause() {
@@ -238,7 +251,7 @@ impl<'a> Sources<'a> {
     /// A neighbour's name: device-mapper's, or the kernel's for devices of other kinds.
     pub fn relate(&self, devno: Devno) -> Related {
         let sysfs = Sysfs::new(&self.roots.sys, devno);
-        let listed = self.devices.iter().find(|device| device.devno == devno).map(|device| device.name.clone());
+        let listed = self.listed(devno).map(|device| device.name);
         // One that is younger than the list is still not named `dm-N`.
         match listed.or_else(|| sysfs.device().ok().map(|device| device.name)) {
             Some(name) => Related { devno, name: Some(name.as_bytes().to_vec()), device_mapper: true },

@@ -1,10 +1,12 @@
 //! A system in a folder of its own, for tests.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::find::Meaning;
 use super::{Info, Roots, Sources};
+use crate::dm::listing::Listing;
 use crate::dm::sysfs;
 use crate::survey::Survey;
 
@@ -80,9 +82,9 @@ impl System {
     }
 
     pub(crate) fn sources(&self) -> Sources<'_> {
-        let mut devices = sysfs::list(&self.roots.sys);
-        devices.sort_by(|a, b| a.name.cmp(&b.name));
-        Sources { roots: &self.roots, control: None, devices, udevd: true }
+        let mut devices: Listing = sysfs::list(&self.roots.sys);
+        devices.sort();
+        Sources { roots: &self.roots, control: None, devices, places: OnceCell::new(), udevd: true }
     }
 
     pub(crate) fn gather(&self, word: &str) -> Info {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::devno::Devno;
-use crate::dm::Listed;
+use crate::dm::listing::Listing;
 use crate::error::{Cause, Error, Result};
 use crate::info::find::{self, Meaning};
 use crate::name::{DmName, DmUuid, mangle, unmangle};
@@ -49,7 +49,7 @@ impl Subject {
     ///
     /// # Errors
     /// The word fits several devices, or is no device number though it looks like one; the path cannot be looked at.
-    pub fn find(&self, devices: &[Listed]) -> Result<Option<Devno>> {
+    pub fn find(&self, devices: &Listing) -> Result<Option<Devno>> {
         match &self.kind {
             Kind::Identity(word, meaning) => match find::find(devices, word, *meaning) {
                 Ok(devno) => Ok(Some(devno)),
@@ -91,6 +91,7 @@ pub fn block_device(path: &Path) -> Result<Option<Devno>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dm::Listed;
 
     fn subject(word: &str, meaning: Meaning) -> Subject {
         Subject::new(word, meaning, Path::new("/dev")).unwrap()
@@ -117,9 +118,11 @@ mod tests {
         let path = subject("/dev/mapper/vg-lv", Meaning::Any);
         assert!(fits(&path, 0, "vg-lv", "") && !fits(&path, 0, "x", "vg-lv"));
         let device = Listed { devno: Devno::new(253, 0).unwrap(), name: DmName::new("vg-lv").unwrap(), event_number: None, uuid: None };
-        assert_eq!(path.find(std::slice::from_ref(&device)).unwrap(), Some(device.devno));
-        assert_eq!(path.find(&[]).unwrap(), None);
-        assert_eq!(subject("/dev/nowhere/at/all", Meaning::Any).find(std::slice::from_ref(&device)).unwrap(), None);
-        assert!(subject("/dev/null", Meaning::Any).find(&[device]).is_err());
+        let devno = device.devno;
+        let listing: Listing = [device].into_iter().collect();
+        assert_eq!(path.find(&listing).unwrap(), Some(devno));
+        assert_eq!(path.find(&Listing::default()).unwrap(), None);
+        assert_eq!(subject("/dev/nowhere/at/all", Meaning::Any).find(&listing).unwrap(), None);
+        assert!(subject("/dev/null", Meaning::Any).find(&listing).is_err());
     }
 }

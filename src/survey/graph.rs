@@ -15,8 +15,6 @@ use crate::text::printable;
 pub struct Node {
     /// Its number and name.
     pub device: Related,
-    /// The kernel's name.
-    pub kernel: Option<Vec<u8>>,
     /// Those of the graph's devices that it uses, by name.
     pub below: Vec<Devno>,
     /// Those of the graph's devices that use it, by name.
@@ -62,8 +60,30 @@ impl Graph {
         let mut edges = Edges::default();
         let below = closure(wanted, |devno| survey.below(devno), |upper, lower| edges.add(upper, lower));
         let above = closure(wanted, |devno| survey.above(devno), |lower, upper| edges.add(upper, lower));
+        Self::drawn(survey, &edges, below.union(&above))
+    }
+
+    /// Every device-mapper device, all that these stand on, and all that stands on them: as [`Graph::of`] each of them.
+    /// Where each is asked what it uses, none need be asked who uses it.
+    pub fn of_all(survey: &Survey<'_>) -> Self {
+        let mut edges = Edges::default();
+        let all: Vec<Devno> = survey.devices().devnos().collect();
+        let below = closure(&all, |devno| survey.below(devno), |upper, lower| edges.add(upper, lower));
+        let mut on_top = BTreeSet::new();
+        for other in survey.others_above() {
+            for lower in survey.below(other).into_iter().filter(|lower| survey.listed(*lower).is_some()) {
+                edges.add(other, lower);
+                on_top.insert(other);
+            }
+        }
+        let on_top: Vec<Devno> = on_top.into_iter().collect();
+        let above = closure(&on_top, |devno| survey.above(devno), |lower, upper| edges.add(upper, lower));
+        Self::drawn(survey, &edges, below.union(&above))
+    }
+
+    fn drawn<'d>(survey: &Survey<'_>, edges: &Edges, devices: impl IntoIterator<Item = &'d Devno>) -> Self {
         let mut graph = Self::default();
-        for devno in below.union(&above) {
+        for devno in devices {
             // One that vanishes meanwhile is left out.
             if let Some(node) = Node::new(survey, *devno) {
                 graph.nodes.insert(*devno, node);
@@ -120,7 +140,7 @@ fn closure(first: &[Devno], next: impl Fn(Devno) -> Vec<Devno>, mut edge: impl F
 impl Node {
     fn new(survey: &Survey<'_>, devno: Devno) -> Option<Self> {
         let mut node = match survey.listed(devno) {
-            Some(listed) => steady(survey, listed, Self::of_device_mapper)?,
+            Some(listed) => steady(survey, &listed, Self::of_device_mapper)?,
             None => Self::of_other(survey, devno)?,
         };
         node.mounts = survey.mounts(devno).to_vec();
@@ -149,18 +169,16 @@ impl Node {
 
     fn of_device_mapper(subject: &Subject<'_>) -> Self {
         let device = subject.device();
-        let sysfs = subject.sysfs();
         let targets = subject.targets();
         let lvm = matches!(subject.owner(), Owner::Lvm { .. }).then(|| device.name.lvm_parts());
         let kinds = targets.unwrap_or_default().iter().map(|target| printable(&target.kind)).collect::<BTreeSet<_>>();
         Self {
             device: Related { devno: device.devno, name: Some(device.name.as_bytes().to_vec()), device_mapper: true },
-            kernel: sysfs.kernel_name(),
             below: Vec::new(),
             above: Vec::new(),
-            size: sysfs.size().filter(|size| *size > 0),
+            size: subject.size().filter(|size| *size > 0),
             state: Some(subject.state()),
-            read_only: sysfs.read_only() == Some(true),
+            read_only: subject.read_only() == Some(true),
             private: is_private(subject),
             what: what(subject, lvm.as_ref(), &kinds),
             group: lvm.map(|parts| printable(&parts.vg)),
@@ -173,7 +191,7 @@ impl Node {
 
     fn of_other(survey: &Survey<'_>, devno: Devno) -> Option<Self> {
         let sysfs = survey.sysfs(devno);
-        let kernel = sysfs.kernel_name()?;
+        sysfs.kernel_name()?;
         let text = |name| sysfs.text(name).map(|text| printable(&text));
         let what = if let Some(file) = text("loop/backing_file") {
             format!("loop, {file}")
@@ -186,7 +204,6 @@ impl Node {
         };
         Some(Self {
             device: survey.relate(devno),
-            kernel: Some(kernel),
             below: Vec::new(),
             above: Vec::new(),
             size: sysfs.size(),

@@ -14,7 +14,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use crate::devno::Devno;
-use crate::dm::sysfs::Sysfs;
+use crate::dm::listing::Listing;
+use crate::dm::sysfs::{self, Sysfs};
 use crate::dm::{Control, Listed};
 use crate::error::{Cause, Error, Result};
 use crate::info::find::Meaning;
@@ -36,8 +37,6 @@ struct Usage {
 pub struct Survey<'a> {
     roots: &'a Roots,
     sources: Sources<'a>,
-    /// Where in the list a number stands.
-    places: BTreeMap<Devno, usize>,
     usage: OnceCell<Usage>,
     /// Devices of other kinds: few, with many devices on each.
     others: RefCell<BTreeMap<Devno, Related>>,
@@ -55,18 +54,17 @@ impl<'a> Survey<'a> {
 
     /// From sources that are open.
     pub fn new(roots: &'a Roots, sources: Sources<'a>) -> Self {
-        let places = sources.devices().iter().enumerate().map(|(place, device)| (device.devno, place)).collect();
-        Self { roots, sources, places, usage: OnceCell::new(), others: RefCell::default(), troubles: RefCell::default() }
+        Self { roots, sources, usage: OnceCell::new(), others: RefCell::default(), troubles: RefCell::default() }
     }
 
     /// All device-mapper devices, by name.
-    pub fn devices(&self) -> &[Listed] {
+    pub fn devices(&self) -> &Listing {
         self.sources.devices()
     }
 
     /// One of them by its number.
-    pub fn listed(&self, devno: Devno) -> Option<&Listed> {
-        self.devices().get(*self.places.get(&devno)?)
+    pub fn listed(&self, devno: Devno) -> Option<Listed> {
+        self.sources.listed(devno)
     }
 
     /// Where the system shows itself.
@@ -137,8 +135,20 @@ impl<'a> Survey<'a> {
         Some([b"/dev/", folder, name].concat())
     }
 
-    /// The devices it uses: sysfs's `slaves`, and the disk that a partition lies on.
+    /// The devices it uses: for a device-mapper device what its tables name, else sysfs's `slaves` and the disk that a
+    /// partition lies on.
     pub fn below(&self, devno: Devno) -> Vec<Devno> {
+        if let Some(control) = self.control().filter(|_| self.listed(devno).is_some()) {
+            return match control.uses(devno) {
+                Ok((_, uses)) => uses,
+                Err(error) => {
+                    if *error.cause() != Cause::NotFound {
+                        self.trouble(error);
+                    }
+                    Vec::new()
+                }
+            };
+        }
         let sysfs = self.sysfs(devno);
         let mut below = sysfs.dependencies();
         below.extend(sysfs.disk());
@@ -151,6 +161,12 @@ impl<'a> Survey<'a> {
         let mut above = sysfs.dependants();
         above.extend(sysfs.partitions());
         above
+    }
+
+    /// Devices of other kinds that lie on some (md, bcache): few, and not in device-mapper's own list.
+    pub fn others_above(&self) -> Vec<Devno> {
+        let others = sysfs::numbers_but(&self.roots.sys, |name| name.starts_with(b"dm-"));
+        others.into_iter().filter(|devno| self.listed(*devno).is_none() && !self.sysfs(*devno).dependencies().is_empty()).collect()
     }
 
     /// The file systems on it that are mounted in this process's mount namespace.
@@ -185,8 +201,8 @@ impl<'a> Survey<'a> {
     /// number; a name may have changed since.
     pub fn is_its_own(&self, devno: Devno, record: &Record) -> bool {
         let recorded = |key| record.property(key).filter(|value| !value.is_empty());
-        let uuid = self.listed(devno).and_then(|device| device.uuid.as_ref());
-        let other_uuid = recorded("DM_UUID").is_some_and(|recorded| uuid.is_none_or(|uuid| uuid.as_bytes() != recorded));
+        let uuid = self.listed(devno).and_then(|device| device.uuid);
+        let other_uuid = recorded("DM_UUID").is_some_and(|recorded| uuid.as_ref().is_none_or(|uuid| uuid.as_bytes() != recorded));
         let sequence = || recorded("DISKSEQ").and_then(|text| str::from_utf8(text).ok()?.parse::<u64>().ok());
         let other_sequence = || sequence().zip(self.sysfs(devno).diskseq()).is_some_and(|(recorded, now)| recorded != now);
         !other_uuid && !other_sequence()

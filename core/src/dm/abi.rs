@@ -25,6 +25,7 @@ pub const DM_INACTIVE_PRESENT_FLAG: u32 = 1 << 6;
 pub const DM_BUFFER_FULL_FLAG: u32 = 1 << 8;
 pub const DM_SKIP_BDGET_FLAG: u32 = 1 << 9;
 pub const DM_NOFLUSH_FLAG: u32 = 1 << 11;
+pub const DM_QUERY_INACTIVE_TABLE_FLAG: u32 = 1 << 12;
 pub const DM_UEVENT_GENERATED_FLAG: u32 = 1 << 13;
 pub const DM_UUID_FLAG: u32 = 1 << 14;
 pub const DM_DEFERRED_REMOVE: u32 = 1 << 17;

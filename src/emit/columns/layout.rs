@@ -13,19 +13,24 @@ const GAP: usize = 2;
 pub fn text(columns: &[Shape], rows: &[Vec<Value>], headings: bool, terminal: &Terminal) -> (String, usize) {
     match terminal.width {
         Some(width) => aligned(columns, rows, headings, width, terminal.unicode),
-        None => (separated(columns, rows, headings), 0),
+        None => (separated(columns, rows.iter().map(Vec::as_slice), headings), 0),
     }
 }
 
-/// Every cell whole, a TAB between two: no cell holds one.
-fn separated(columns: &[Shape], rows: &[Vec<Value>], headings: bool) -> String {
+/// Every cell whole, a TAB between two: no cell holds one. Of longer rows only the columns' cells.
+pub fn separated(columns: &[Shape], rows: impl IntoIterator<Item = impl AsRef<[Value]>>, headings: bool) -> String {
     let mut out = String::new();
     if headings {
         out.push_str(&columns.iter().map(|column| column.heading()).collect::<Vec<_>>().join("\t"));
         out.push('\n');
     }
     for row in rows {
-        out.push_str(&row.iter().map(Value::plain).collect::<Vec<_>>().join("\t"));
+        for (at, (cell, _)) in row.as_ref().iter().zip(columns).enumerate() {
+            if at > 0 {
+                out.push('\t');
+            }
+            out.push_str(&cell.plain());
+        }
         out.push('\n');
     }
     out

@@ -78,9 +78,9 @@ pub const COLUMNS: [Column; 26] = [
     column("major", "major number", Kind::Number, Width::Whole, |s| Value::Number(s.device().devno.major().into())),
     column("minor", "minor number", Kind::Number, Width::Whole, |s| Value::Number(s.device().devno.minor().into())),
     column("kernel", "the kernel's internal name", Kind::Text, Width::Whole, |s| text(s.sysfs().kernel_name())),
-    column("size", "size: in bytes where the output is no terminal", Kind::Size, Width::Whole, |s| s.sysfs().size().map_or(Value::None, Value::Size)),
+    column("size", "size: in bytes where the output is no terminal", Kind::Size, Width::Whole, |s| s.size().map_or(Value::None, Value::Size)),
     column("state", "active, suspended or no_table", Kind::Text, Width::Whole, state),
-    column("read_only", "whether writes are refused", Kind::Flag, Width::Whole, |s| s.sysfs().read_only().map_or(Value::None, Value::Flag)),
+    column("read_only", "whether writes are refused", Kind::Flag, Width::Whole, |s| s.read_only().map_or(Value::None, Value::Flag)),
     column("read_ahead", "how far the kernel reads ahead, in sectors of 512 bytes", Kind::Number, Width::Whole, |s| number(s.sysfs().read_ahead())),
     column("diskseq", "the kernel's number of this very device, never used again", Kind::Number, Width::Whole, |s| number(s.sysfs().diskseq())),
     column("open", "how often it is open", Kind::Number, Width::Whole, |s| number(s.details().map(|details| details.open_count))).root(),
@@ -173,19 +173,19 @@ fn lvm(subject: &Subject<'_>, part: fn(&LvmParts) -> &[u8]) -> Value {
 }
 
 fn deps(subject: &Subject<'_>) -> Value {
-    devices(subject, subject.sysfs().dependencies())
+    subject.uses().map_or(Value::None, |numbers| devices(subject, numbers))
 }
 
 fn dependants(subject: &Subject<'_>) -> Value {
-    devices(subject, subject.sysfs().dependants())
+    match subject.sysfs().dependants() {
+        // One that is not in sysfs has no table, and none that is known.
+        none if none.is_empty() && subject.sysfs().kernel_name().is_none() => Value::None,
+        numbers => devices(subject, numbers),
+    }
 }
 
 fn devices(subject: &Subject<'_>, numbers: Vec<Devno>) -> Value {
-    match numbers {
-        // One that is not in sysfs has no table, and none that is known.
-        none if none.is_empty() && subject.sysfs().kernel_name().is_none() => Value::None,
-        numbers => Value::Devices(numbers.into_iter().map(|devno| subject.survey().relate(devno)).collect()),
-    }
+    Value::Devices(numbers.into_iter().map(|devno| subject.survey().relate(devno)).collect())
 }
 
 fn links(subject: &Subject<'_>) -> Value {

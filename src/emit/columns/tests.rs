@@ -10,7 +10,8 @@ use crate::terminal::Terminal;
 const PROGRAM: Terminal = Terminal { width: None, colour: false, unicode: true };
 
 fn rows(survey: &Survey<'_>, columns: &[&Column]) -> Vec<Vec<Value>> {
-    let row = |device| steady(survey, device, |subject| columns.iter().map(|column| (column.extract)(subject)).collect());
+    let row =
+        |device: crate::dm::Listed| steady(survey, &device, |subject| columns.iter().map(|column| (column.extract)(subject)).collect());
     survey.devices().iter().filter_map(row).collect()
 }
 
@@ -110,7 +111,7 @@ fn a_device_that_changes_while_it_is_looked_at_is_looked_at_again() {
     let survey = system.survey();
     let device = survey.listed("254:10".parse().unwrap()).unwrap();
     let mut looks = Vec::new();
-    let size = steady(&survey, device, |subject| {
+    let size = steady(&survey, &device, |subject| {
         looks.push(subject.device().name.to_string());
         let size = subject.sysfs().size();
         // Its number becomes another device's meanwhile.
@@ -119,7 +120,7 @@ fn a_device_that_changes_while_it_is_looked_at_is_looked_at_again() {
         size
     });
     assert_eq!((size, looks), (Some(Some(8)), vec!["secret".to_string(), "other".to_string()]));
-    let endless = steady(&survey, device, |subject| {
+    let endless = steady(&survey, &device, |subject| {
         let _ = subject.sysfs();
         let name = system.roots.sys.join("devices/dm-10/dm/name");
         fs::write(&name, fs::read_to_string(&name).unwrap().trim_end().to_owned() + "x\n").unwrap();

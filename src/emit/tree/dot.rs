@@ -97,8 +97,8 @@ fn fill(node: &Node, survey: &Survey<'_>) -> &'static str {
     if !node.device.device_mapper {
         return FILL_OTHER;
     }
-    let uuid = survey.listed(node.device.devno).and_then(|device| device.uuid.as_ref());
-    let prefix = uuid.map_or(&b""[..], DmUuid::prefix);
+    let uuid = survey.listed(node.device.devno).and_then(|device| device.uuid);
+    let prefix = uuid.as_ref().map_or(&b""[..], DmUuid::prefix);
     // The number of a partition is part of its prefix.
     FILLS.iter().find(|(maker, _)| prefix == *maker || (*maker == b"part" && prefix.starts_with(maker))).map_or(FILL, |(_, fill)| fill)
 }

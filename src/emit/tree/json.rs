@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::emit::columns::state_word;
 use crate::emit::json::{Text, pretty};
 use crate::error::Result;
-use crate::survey::Mount;
 use crate::survey::graph::{Graph, Node};
+use crate::survey::{Mount, Survey};
 
 #[derive(Serialize)]
 struct Object {
@@ -38,16 +38,16 @@ struct Mounted {
 }
 
 /// An array with an object for each device, by number.
-pub fn json(graph: &Graph) -> Result<String> {
-    pretty(&graph.nodes().map(object).collect::<Vec<_>>())
+pub fn json(graph: &Graph, survey: &Survey<'_>) -> Result<String> {
+    pretty(&graph.nodes().map(|node| object(node, survey)).collect::<Vec<_>>())
 }
 
-fn object(node: &Node) -> Object {
+fn object(node: &Node, survey: &Survey<'_>) -> Object {
     let numbers = |devices: &[crate::devno::Devno]| devices.iter().map(ToString::to_string).collect();
     Object {
         devno: node.device.devno.to_string(),
         name: node.device.name.as_ref().map(Text::new),
-        kernel: node.kernel.as_ref().map(Text::new),
+        kernel: survey.sysfs(node.device.devno).kernel_name().map(|name| Text::new(&name)),
         device_mapper: node.device.device_mapper,
         what: node.what.clone(),
         group: node.group.clone(),

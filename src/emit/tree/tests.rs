@@ -23,7 +23,10 @@ fn system() -> System {
 }
 
 fn all(survey: &Survey<'_>) -> Graph {
-    Graph::of(survey, &survey.devices().iter().map(|device| device.devno).collect::<Vec<_>>())
+    let each: Vec<_> = survey.devices().iter().map(|device| device.devno).collect();
+    let (all, of_each) = (Graph::of_all(survey), Graph::of(survey, &each));
+    assert_eq!(format!("{all:?}"), format!("{of_each:?}"), "asked of all at once, or of each");
+    all
 }
 
 fn tree(direction: Direction, terminal: &Terminal) -> String {
@@ -148,7 +151,8 @@ fn the_graph_for_graphviz_takes_any_name() {
 #[test]
 fn json_has_every_edge_both_ways() {
     let system = system();
-    let value: serde_json::Value = serde_json::from_str(&json::json(&all(&system.survey())).unwrap()).unwrap();
+    let survey = system.survey();
+    let value: serde_json::Value = serde_json::from_str(&json::json(&all(&survey), &survey).unwrap()).unwrap();
     let of = |devno: &str| value.as_array().unwrap().iter().find(|node| node["devno"] == devno).unwrap().clone();
     assert_eq!(of("254:0")["above"], serde_json::json!(["254:2", "254:10"]));
     assert_eq!(of("254:2")["below"], serde_json::json!(["7:0", "254:0"]));
@@ -161,7 +165,9 @@ fn json_has_every_edge_both_ways() {
 
 #[test]
 fn every_json_key_is_in_the_man_page_and_no_other() {
-    let value: serde_json::Value = serde_json::from_str(&json::json(&all(&system().survey())).unwrap()).unwrap();
+    let system = system();
+    let survey = system.survey();
+    let value: serde_json::Value = serde_json::from_str(&json::json(&all(&survey), &survey).unwrap()).unwrap();
     let mut keys = BTreeSet::new();
     for (key, value) in value.as_array().unwrap().iter().flat_map(|node| node.as_object().unwrap()) {
         let inner = value.as_array().into_iter().flatten().filter_map(serde_json::Value::as_object).flatten();

@@ -169,6 +169,8 @@ impl Node {
 
     fn of_device_mapper(subject: &Subject<'_>) -> Self {
         let device = subject.device();
+        // Files first: the query after them confirms that they were the device's.
+        let private = is_private(subject);
         let targets = subject.targets();
         let lvm = matches!(subject.owner(), Owner::Lvm { .. }).then(|| device.name.lvm_parts());
         let kinds = targets.unwrap_or_default().iter().map(|target| printable(&target.kind)).collect::<BTreeSet<_>>();
@@ -179,7 +181,7 @@ impl Node {
             size: subject.size().filter(|size| *size > 0),
             state: Some(subject.state()),
             read_only: subject.read_only() == Some(true),
-            private: is_private(subject),
+            private,
             what: what(subject, lvm.as_ref(), &kinds),
             group: lvm.map(|parts| printable(&parts.vg)),
             health: targets.map(health).unwrap_or_default(),

@@ -111,7 +111,10 @@ impl<'s> Subject<'s> {
     /// The devices that it uses, as far as is known; `None` for one without a table.
     pub fn uses(&self) -> Option<Vec<Devno>> {
         match self.survey.control() {
-            Some(_) => self.has_table()?.then(|| self.asked_uses().cloned())?,
+            Some(_) => {
+                let uses = self.asked_uses().cloned();
+                uses.filter(|_| self.has_table() == Some(true))
+            }
             None => {
                 let uses = self.sysfs().dependencies();
                 (!uses.is_empty() || self.sysfs().kernel_name().is_some()).then_some(uses)
@@ -120,7 +123,6 @@ impl<'s> Subject<'s> {
     }
 
     fn has_table(&self) -> Option<bool> {
-        self.asked_uses();
         self.details().map(|details| details.live_table || details.inactive_table)
     }
 

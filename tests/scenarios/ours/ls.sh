@@ -114,7 +114,7 @@ assert_eq 0 "$(queries)" 'queries where the list tells all'
 traced -o name,links,udev
 assert_eq 15 "$(queries)" 'queries after records'
 traced -o name,open,segments,tables
-assert_eq 15 "$(queries)" 'queries with columns that need one'
+assert_eq 16 "$(queries)" 'queries with columns that need one: again one more'
 assert_eq '' "$(awk -F' = ' '/open/ && $NF + 0 > 8' /run/trace)" 'descriptors past 8'
 assert_eq '' "$(grep -E '"/dev/(dm-|mapper/[^c])' /run/trace || :)" 'block devices opened'
 

@@ -166,6 +166,16 @@ fn an_explanation_reads_as_it_should() {
     assert!(ALL.iter().all(|reason| reason.answer.is_ascii() && reason.steps.iter().all(|step| step.is_ascii())), "for any console");
     assert_eq!(text, include_str!("fixtures/explain/claimed"));
     assert!(text.lines().all(|line| line.chars().count() <= 80));
+    // Both ends of a link that is right; one that is wrong stays whole.
+    let mut long = specimen();
+    let path = format!("disk/by-id/dm-uuid-LVM-{}", "abcdefgh".repeat(8));
+    let link = |found| Link { path: path.clone(), expected: true, recorded: true, found, elsewhere: None, claims: Vec::new() };
+    long.links = vec![link(Found::Link(Devno::new(253, 3).unwrap())), link(Found::Missing)];
+    let shown = explain::text(&long, terminal(Some(80), false));
+    assert!(shown.contains("missing    /dev/disk/by-id/dm-uuid-LVM-abcdefghabcdefghabc"), "{shown}");
+    assert!(shown.contains("ok         /dev/disk/by-id/dm-uuid-LVM-abcdefg~fghabcdefghabcdefgh\n"), "{shown}");
+    let whole = explain::text(&long, terminal(None, false));
+    assert_eq!(whole.matches(&path).count(), 2, "a program gets all of it: {whole}");
     for width in [20, 40] {
         let narrow = explain::text(&specimen(), terminal(Some(width), true));
         assert!(narrow.contains("\x1b[1;31m") && narrow.lines().count() > text.lines().count(), "{narrow}");
@@ -209,6 +219,16 @@ fn a_diagnosis_is_a_line_for_each_trouble_and_a_count() {
     );
     let many = doctor::text(&of(&["a", "b", "c", "d", "e"]), terminal(None, false));
     assert!(many.contains("\nand 2 more of this kind; --json lists them all\n5 troubles; 9 devices\n"), "{many}");
+    // One and the same thing, of the machine and of two devices.
+    let stopped =
+        |device: Option<&str>| Trouble { finding: Finding::new(&reason::UDEVD_STOPPED), device: device.map(str::to_string), repair: None };
+    let troubles = vec![stopped(None), stopped(Some("a")), trouble("c"), stopped(Some("b"))];
+    let text = doctor::text(&Diagnosis { troubles, devices: 9, unknown: None }, terminal(None, false));
+    assert!(text.matches("udevd is stopped").count() == 1 && text.ends_with("\n2 troubles; 9 devices\n"), "{text}");
+    // A command that does not fit is not broken.
+    let absent = Trouble { finding: Finding::new(&reason::NO_UDEVD).with("device", "a"), device: None, repair: None };
+    let text = doctor::text(&Diagnosis { troubles: vec![absent], devices: 9, unknown: None }, terminal(Some(80), false));
+    assert!(text.contains("\n    fix: Start it:\n      systemctl start systemd-udevd (without"), "{text}");
     let shown = doctor::text(&of(&["a"]), terminal(Some(40), false));
     assert!(
         shown.starts_with("/dev/mapper/a is missing: udev made\n  it, and somebody has removed it since.\n    fix: udevadm"),

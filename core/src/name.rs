@@ -77,7 +77,14 @@ impl LvmParts {
 
     /// Whether the name is one that LVM keeps for parts of volumes.
     pub fn is_reserved(&self) -> bool {
-        LVM_RESERVED.iter().any(|word| self.lv.windows(word.len()).any(|window| window == *word))
+        self.whole().len() < self.lv.len()
+    }
+
+    /// The volume's own name, without what LVM adds for its parts: `pool` of `pool_tdata` and of `pool_tmeta_rimage_0`.
+    pub fn whole(&self) -> &[u8] {
+        let at = |word: &&[u8]| self.lv.windows(word.len()).position(|window| window == *word);
+        let end = LVM_RESERVED.iter().filter_map(at).min();
+        end.and_then(|end| self.lv.get(..end)).unwrap_or(&self.lv)
     }
 }
 
@@ -155,6 +162,8 @@ mod tests {
     fn lvms_own_names_are_known() {
         let reserved = |name: &str| DmName::new(name).unwrap().lvm_parts().is_reserved();
         assert!(reserved("vg-raid_rimage_0") && reserved("vg-pool_tdata") && reserved("vg-lvol0_pmspare"));
+        let whole = |name: &str| DmName::new(name).unwrap().lvm_parts().whole().to_vec();
+        assert_eq!((whole("vg-pool_tmeta_rimage_0"), whole("vg-pool")), (b"pool".to_vec(), b"pool".to_vec()));
         assert!(!reserved("vg-pool") && !reserved("a--b_tdata-x") && !reserved("vg-rimage"));
     }
 

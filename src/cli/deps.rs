@@ -42,7 +42,11 @@ impl Deps {
         if self.json {
             super::print(&deps::json(&all, direction)?)?;
         } else {
-            super::print(&deps::text(&all, direction, !self.no_headings, &Terminal::of_stdout()))?;
+            let (text, whole) = deps::text(&all, direction, !self.no_headings, &Terminal::of_stdout());
+            super::print(&text)?;
+            if !whole {
+                log::info!("deps: the terminal is too narrow to show links");
+            }
             for alone in all.iter().filter(|one| one.others.is_empty() && !self.devices.is_empty()) {
                 let name = alone.device.name.as_ref().map_or_else(|| alone.device.devno.to_string(), |name| printable(name));
                 log::info!("deps: {name}: {}", if self.reverse { "no device uses it" } else { "it uses no other device" });

@@ -58,6 +58,12 @@ fn fix(diagnosis: &doctor::Diagnosis, places: &Places, yes: bool) -> Result<u8> 
     } else if !yes && !lines.is_empty() {
         super::print("nothing was changed; --yes does it\n")?;
     }
+    let others = left - if yes { failures.len() } else { lines.len() };
+    match others {
+        0 => {}
+        1 => super::print("1 trouble is not for --fix: see dmhelper doctor\n")?,
+        n => super::print(&format!("{n} troubles are not for --fix: see dmhelper doctor\n"))?,
+    }
     let last = failures.pop();
     failures.iter().for_each(|failure| log::error!("{failure}"));
     last.map_or(Ok(if left == 0 { 0 } else { TROUBLE }), Err)

@@ -8,7 +8,10 @@ use serde::Serialize;
 use crate::cookie::census::{Entry, Process, Verdict};
 use crate::cookie::reap::{Circumstances, Treatment};
 use crate::error::{Error, Result};
+use crate::terminal::Terminal;
 use crate::udevd::Udevd;
+
+use super::explain::wrap;
 
 /// How many semaphore sets this namespace has, and may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -19,8 +22,11 @@ pub struct Usage {
     pub limit: Option<usize>,
 }
 
-/// A table of all cookies and, in the last line, the use of the kernel's limits.
-pub fn table(entries: &[Entry], usage: Usage, circumstances: &Circumstances) -> String {
+/// A table of all cookies and, in the last line, the use of the kernel's limits. On a terminal a verdict is broken where
+/// it would not fit.
+pub fn table(entries: &[Entry], usage: Usage, circumstances: &Circumstances, terminal: &Terminal) -> String {
+    const VERDICT: usize = 42;
+    let room = terminal.width.map_or(usize::MAX, |width| width.saturating_sub(VERDICT).max(20));
     let mut out = String::new();
     if !entries.is_empty() {
         // Writing to a String cannot fail; so in the rest of this file.
@@ -30,6 +36,7 @@ pub fn table(entries: &[Entry], usage: Usage, circumstances: &Circumstances) -> 
         let missing = entry.missing().map_or("?".to_string(), |missing| missing.to_string());
         let age = duration(entry.age(circumstances.now));
         let (key, owner, verdict) = (entry.row.key, owner(entry.row.uid), verdict(entry, circumstances));
+        let verdict = wrap(&verdict, room).join(&format!("\n{:VERDICT$}", ""));
         let _ = writeln!(out, "{key}  {missing:>7}  {owner:<8}  {age:>9}  {verdict}");
     }
     let cookies = match entries.len() {
@@ -162,6 +169,8 @@ mod tests {
     use crate::cookie::census::Row;
     use std::time::UNIX_EPOCH;
 
+    const PROGRAM: Terminal = Terminal { width: None, colour: false, unicode: true };
+
     fn entry(value: u32, waiting: u32) -> Entry {
         let row = Row { key: Key::from_raw(0x0d4d_1234).unwrap(), id: 1, uid: 0, operated: 1000, changed: 1000 };
         let lvcreate = Process { pid: 812, name: "lvcreate".into() };
@@ -186,12 +195,20 @@ mod tests {
     fn the_table_ends_with_the_use_of_the_limits() {
         let usage = Usage { sets: 2, limit: Some(32_000) };
         assert_eq!(
-            table(&[entry(1, 1)], usage, &after(240)),
+            table(&[entry(1, 1)], usage, &after(240), &PROGRAM),
             "COOKIE      MISSING  OWNER     UNCHANGED  VERDICT\n\
              0x0d4d1234        1  root          4 min  stuck: 1 notification missing for 4 min, lvcreate[812] waits\n\
              1 cookie; 2 of 32000 semaphore sets in use\n"
         );
-        assert_eq!(table(&[], Usage { sets: 0, limit: None }, &after(0)), "no cookies; 0 semaphore sets in use\n");
+        let narrow = Terminal { width: Some(80), ..PROGRAM };
+        assert_eq!(
+            table(&[entry(1, 1)], usage, &after(240), &narrow),
+            "COOKIE      MISSING  OWNER     UNCHANGED  VERDICT\n\
+             0x0d4d1234        1  root          4 min  stuck: 1 notification missing for 4\n\
+             \x20                                         min, lvcreate[812] waits\n\
+             1 cookie; 2 of 32000 semaphore sets in use\n"
+        );
+        assert_eq!(table(&[], Usage { sets: 0, limit: None }, &after(0), &narrow), "no cookies; 0 semaphore sets in use\n");
     }
 
     #[test]

@@ -41,14 +41,15 @@ impl Neighbours {
     }
 }
 
-/// A row for each pair: none for a device without neighbours.
-pub fn text(all: &[Neighbours], direction: Direction, headings: bool, terminal: &Terminal) -> String {
+/// A row for each pair: none for a device without neighbours. Also whether the terminal had room for the links.
+pub fn text(all: &[Neighbours], direction: Direction, headings: bool, terminal: &Terminal) -> (String, bool) {
     let other = if direction == Direction::Below { "uses" } else { "used_by" };
     let shapes = [
         Shape { name: "device", kind: Kind::Devices, width: Width::CutLast(16) },
         Shape { name: other, kind: Kind::Devices, width: Width::CutLast(16) },
         Shape { name: "devno", kind: Kind::Devno, width: Width::Whole },
-        Shape { name: "link", kind: Kind::Text, width: Width::Cut(16) },
+        // The beginning of a link alone tells nothing.
+        Shape { name: "link", kind: Kind::Text, width: Width::Cut(30) },
     ];
     let row = |device: &Related, (other, link): &(Related, Option<Vec<u8>>)| {
         let link = link.clone().map_or(Value::None, Value::Text);
@@ -56,7 +57,8 @@ pub fn text(all: &[Neighbours], direction: Direction, headings: bool, terminal: 
     };
     let rows: Vec<_> = all.iter().flat_map(|one| one.others.iter().map(|other| row(&one.device, other))).collect();
     // Headings over nothing tell nothing.
-    layout::text(&shapes, &rows, headings && !rows.is_empty(), terminal).0
+    let (text, hidden) = layout::text(&shapes, &rows, headings && !rows.is_empty(), terminal);
+    (text, hidden == 0)
 }
 
 #[derive(Serialize)]
@@ -117,11 +119,11 @@ mod tests {
         let below = neighbours(&system, &["vg-my--data", "secret", "loop0"], Direction::Below);
         let expected =
             "DEVICE\tUSES\tDEVNO\tLINK\nvg-my--data\tloop0\t7:0\t/dev/disk/by-id/ata-MODEL_SERIAL\nsecret\tvg-my--data\t254:0\t\n";
-        assert_eq!(text(&below, Direction::Below, true, &PROGRAM), expected);
+        assert_eq!(text(&below, Direction::Below, true, &PROGRAM).0, expected);
         let above = neighbours(&system, &["loop0", "vg-my--data", "secret1"], Direction::Above);
         let expected = "loop0\tvg-my--data\t254:0\t\nvg-my--data\tsecret\t254:10\t/dev/mapper/secret\n";
-        assert_eq!(text(&above, Direction::Above, false, &PROGRAM), expected);
-        assert_eq!(text(&[], Direction::Above, true, &PROGRAM), "");
+        assert_eq!(text(&above, Direction::Above, false, &PROGRAM).0, expected);
+        assert_eq!(text(&[], Direction::Above, true, &PROGRAM).0, "");
     }
 
     #[test]

@@ -16,7 +16,13 @@ const SHOWN: usize = 3;
 /// A line for each trouble with what to do about it, and one that counts them. On a terminal lines are broken.
 pub fn text(diagnosis: &Diagnosis, terminal: Terminal) -> String {
     let mut out = String::new();
-    for (_, troubles) in diagnosis.groups() {
+    let mut count = 0;
+    for (_, mut troubles) in diagnosis.groups() {
+        // What is said in the same words of the machine and of each device is said once.
+        if troubles.first().is_some_and(|trouble| !trouble.finding.reason.answer.contains('{')) {
+            troubles.truncate(1);
+        }
+        count += troubles.len();
         for trouble in troubles.iter().take(SHOWN) {
             line(&mut out, &trouble.finding.answer(), trouble, terminal);
         }
@@ -30,7 +36,7 @@ pub fn text(diagnosis: &Diagnosis, terminal: Terminal) -> String {
         1 => "1 device".to_string(),
         n => format!("{n} devices"),
     };
-    let _ = match diagnosis.troubles.len() {
+    let _ = match count {
         0 => writeln!(out, "all is well: {devices}"),
         1 => writeln!(out, "1 trouble; {devices}"),
         n => writeln!(out, "{n} troubles; {devices}"),
@@ -49,8 +55,11 @@ fn line(out: &mut String, answer: &str, trouble: &Trouble, terminal: Terminal) {
     for (at, part) in wrap(answer, width.saturating_sub(2)).into_iter().enumerate() {
         let _ = writeln!(out, "{bold}{part}{plain}", part = if at == 0 { part } else { format!("  {part}") });
     }
-    if !fix.is_empty() {
-        let _ = writeln!(out, "    fix: {fix}");
+    // A command is there to be copied: it is not broken, and stands on a line of its own where it does not fit.
+    match fix.split_once(": ").filter(|_| fix.chars().count() + "    fix: ".len() > width) {
+        Some((words, command)) => drop(writeln!(out, "    fix: {words}:\n      {command}")),
+        None if fix.is_empty() => {}
+        None => drop(writeln!(out, "    fix: {fix}")),
     }
 }
 

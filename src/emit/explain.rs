@@ -4,6 +4,8 @@ mod json;
 
 use std::fmt::Write;
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::cookie::Flags;
 use crate::explain::links::{Found, Link};
 use crate::explain::{Finding, Report};
@@ -24,7 +26,13 @@ const LABEL: usize = 12;
 
 /// The answer, the facts, and what to do.
 pub fn text(report: &Report, terminal: Terminal) -> String {
-    let mut page = Page { width: terminal.width.unwrap_or(WIDTH), colour: terminal.colour, out: String::new() };
+    let mut page = Page {
+        width: terminal.width.unwrap_or(WIDTH),
+        is_terminal: terminal.width.is_some(),
+        colour: terminal.colour,
+        unicode: terminal.unicode,
+        out: String::new(),
+    };
     for (at, finding) in report.findings.iter().enumerate() {
         let colour = if report.is_well() { GREEN } else { RED };
         page.paragraph(&finding.answer(), if at == 0 { colour } else { "" });
@@ -32,7 +40,7 @@ pub fn text(report: &Report, terminal: Terminal) -> String {
     page.out.push('\n');
     if let Some(info) = &report.device {
         page.rows("Device", identity(info));
-        for (label, words) in ["Last event", "Asked now"].into_iter().zip(&report.decision) {
+        for (label, words) in ["Last event", "On trigger"].into_iter().zip(&report.decision) {
             page.rows(label, vec![(*words).to_string()]);
         }
         page.rows("Flags", flags(info));
@@ -64,7 +72,9 @@ const PLAIN: &str = "\x1b[0m";
 
 struct Page {
     width: usize,
+    is_terminal: bool,
     colour: bool,
+    unicode: bool,
     out: String,
 }
 
@@ -92,15 +102,19 @@ impl Page {
         }
     }
 
-    /// A path is never broken; where it leads and who claims it stands below it.
+    /// A path is never broken; where it leads and who claims it stands below it. Of one that is right and too long, the
+    /// terminal shows both ends: nothing needs to be done about it.
     fn links<'a>(&mut self, links: impl Iterator<Item = &'a Link>, info: &Info) {
         let mut label = "Links";
         for link in links {
             let head = self.coloured(&format!("{label:LABEL$}"), BOLD);
             let state = state(link, info);
-            let colour = if state == "ok" { "" } else { RED };
+            let is_well = state == "ok";
+            let colour = if is_well { "" } else { RED };
             let state = self.coloured(&format!("{state:<10}"), colour);
-            let _ = writeln!(self.out, "{head}{state} /dev/{}", printable(link.path.as_bytes()));
+            let path = format!("/dev/{}", printable(link.path.as_bytes()));
+            let path = if is_well { self.both_ends(path) } else { path };
+            let _ = writeln!(self.out, "{head}{state} {path}");
             let more = whereto(link, info);
             let lines = wrap(&more, self.width.saturating_sub(LABEL + 11).max(20));
             for line in lines.iter().filter(|line| !line.is_empty()) {
@@ -108,6 +122,17 @@ impl Page {
             }
             label = "";
         }
+    }
+
+    fn both_ends(&self, path: String) -> String {
+        let room = self.width.saturating_sub(LABEL + 11);
+        if !self.is_terminal || path.width() <= room || !path.is_ascii() || room < 20 {
+            return path;
+        }
+        let dots = if self.unicode { "…" } else { "~" };
+        let tail = room / 3;
+        let (head, end) = (path.get(..room - tail - 1), path.get(path.len() - tail..));
+        head.zip(end).map_or_else(|| path.clone(), |(head, end)| format!("{head}{dots}{end}"))
     }
 
     /// A command is there to be copied: it is not broken, and stands on a line of its own where it does not fit.
@@ -180,9 +205,9 @@ fn whereto(link: &Link, info: &Info) -> String {
     let mut words: Vec<String> = link.elsewhere.iter().map(|other| format!("leads to {other}")).collect();
     let (own, others): (Vec<_>, Vec<_>) = link.claims.iter().partition(|claim| claim.devno == info.device.devno);
     if !others.is_empty() {
-        let claims = others.iter().map(|claim| format!("{} (priority {})", claim.called, claim.priority));
-        let own = own.iter().map(|claim| format!("this one ({})", claim.priority));
-        words.push(format!("claimed by {}", claims.chain(own).collect::<Vec<_>>().join(", ")));
+        let claims: Vec<_> = others.iter().map(|claim| format!("{} with priority {}", claim.called, claim.priority)).collect();
+        let own = own.first().map(|claim| format!(", by this one with {}", claim.priority)).unwrap_or_default();
+        words.push(format!("claimed by {}{own}", claims.join(", by ")));
     }
     words.join("; ")
 }

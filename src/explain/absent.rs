@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::links::Found;
 use super::world::World;
-use super::{Finding, Report, called, reason};
+use super::{Finding, Report, called, reason, word_of};
 use crate::devno::Devno;
 use crate::dm::sysfs::Sysfs;
 use crate::info::Roots;
@@ -25,19 +25,25 @@ pub(super) fn lacks_device_mapper(roots: &Roots) -> bool {
 
 /// A name that nothing bears.
 pub(super) fn explain(world: &World<'_>, word: &str) -> Report {
+    explain_name(world, word, word)
+}
+
+/// The same, of the word that was asked.
+fn explain_name(world: &World<'_>, word: &str, asked: &str) -> Report {
     let volume = DmName::new(word).ok().map(|name| name.lvm_parts()).filter(|parts| !parts.lv.is_empty());
     let volume = volume.map(|parts| (printable(&parts.vg), printable(&parts.lv)));
-    report(world, volume, false)
+    report(world, volume, false, asked)
 }
 
 /// A link that leads nowhere and that no device claims.
 pub(super) fn explain_link(world: &World<'_>, path: &str, found: &Found) -> Report {
-    let link = format!("/dev/{}", printable(path.as_bytes()));
+    let asked = format!("/dev/{path}");
+    let link = printable(asked.as_bytes());
     let mut report = match path.split_once('/') {
-        Some(("mapper", name)) => explain(world, name),
-        Some(("disk", rest)) => report(world, None, rest.starts_with("by-uuid/") || rest.starts_with("by-label/")),
-        Some((vg, lv)) if !lv.contains('/') => report(world, Some((printable(vg.as_bytes()), printable(lv.as_bytes()))), false),
-        _ => report(world, None, false),
+        Some(("mapper", name)) => explain_name(world, name, &asked),
+        Some(("disk", rest)) => report(world, None, rest.starts_with("by-uuid/") || rest.starts_with("by-label/"), &asked),
+        Some((vg, lv)) if !lv.contains('/') => report(world, Some((printable(vg.as_bytes()), printable(lv.as_bytes()))), false, &asked),
+        _ => report(world, None, false, &asked),
     };
     let about = |reason| Finding::new(reason).with("link", &link).with("trigger", "udevadm trigger --settle --subsystem-match=block");
     match found {
@@ -54,7 +60,7 @@ pub(super) fn explain_link(world: &World<'_>, path: &str, found: &Found) -> Repo
     report
 }
 
-fn report(world: &World<'_>, volume: Option<(String, String)>, by_content: bool) -> Report {
+fn report(world: &World<'_>, volume: Option<(String, String)>, by_content: bool, asked: &str) -> Report {
     let disks = Disks::find(&world.places.roots);
     let groups = Groups::find(&world.places.root.join("run/lvm"));
     let finding = by_content
@@ -77,7 +83,8 @@ fn report(world: &World<'_>, volume: Option<(String, String)>, by_content: bool)
         facts.push(("Unread", vec![format!("of {count} disks udev has no record: what is on them is not known")]));
     }
     let unknown = (!world.survey.sources().is_privileged()).then_some("devices without a table");
-    let findings = vec![finding.unwrap_or(Finding::new(&reason::NO_SUCH_DEVICE))];
+    let nothing = || Finding::new(&reason::NO_SUCH_DEVICE).with("other", printable(asked.as_bytes()));
+    let findings = vec![finding.unwrap_or_else(nothing)];
     Report { exists: false, findings, facts, unknown, ..world.report() }
 }
 
@@ -185,6 +192,8 @@ struct Groups {
     complete: BTreeSet<String>,
     /// Group, disks that it has, disks that are there.
     incomplete: Vec<(String, usize, usize)>,
+    /// Groups of which disks were seen; they may have been complete, active, and taken down since.
+    seen: BTreeSet<String>,
 }
 
 impl Groups {
@@ -202,7 +211,11 @@ impl Groups {
             (present < disks.len()).then(|| (name.clone(), disks.len(), present))
         };
         let incomplete = names("pvs_lookup").iter().filter(|name| !complete.contains(*name)).filter_map(group).collect();
-        Self { complete, incomplete }
+        let seen = online.iter().filter_map(|disk| {
+            let text = fs::read_to_string(run_lvm.join("pvs_online").join(disk)).ok()?;
+            text.lines().find_map(|line| line.strip_prefix("vg:")).map(str::to_string)
+        });
+        Self { complete, incomplete, seen: seen.collect() }
     }
 
     fn finding(&self, vg: &str, lv: &str) -> Option<Finding> {
@@ -211,8 +224,14 @@ impl Groups {
             let detail = format!("{missing} of its {disks} disks {} missing", if missing == 1 { "is" } else { "are" });
             return Some(Finding::new(&reason::VG_INCOMPLETE).with("other", vg).with("detail", detail));
         }
-        let known = self.complete.contains(vg);
-        known.then(|| Finding::new(&reason::NOT_ACTIVATED).with("other", vg).with("detail", format!("volume {lv}")))
+        let reason = match (self.complete.contains(vg), self.seen.contains(vg)) {
+            (true, _) => &reason::NOT_ACTIVATED,
+            (false, true) => &reason::GROUP_SEEN,
+            (false, false) => return None,
+        };
+        let volume = format!("{vg}/{lv}");
+        let volume = word_of(volume.as_bytes()).unwrap_or(volume);
+        Some(Finding::new(reason).with("other", vg).with("detail", format!("volume {lv}")).with("name", volume))
     }
 
     fn words(&self) -> Vec<String> {

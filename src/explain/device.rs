@@ -125,19 +125,20 @@ impl Facts {
         let flags = self.record().map(Record::flags).unwrap_or_default();
         let lvm = device.uuid.as_ref().is_some_and(|uuid| uuid.is_lvm());
         let parts = device.name.lvm_parts();
+        let (flag, reason) = match job {
+            Job::Identity => (Flags::DISABLE_DM_RULES, &reason::FLAG_NAME),
+            Job::Volume => (Flags::DISABLE_SUBSYSTEM_RULES, &reason::FLAG_SUBSYSTEM),
+            Job::Disk | Job::Notify => (Flags::DISABLE_DISK_RULES, &reason::FLAG_DISK),
+        };
         if job != Job::Identity {
-            if lvm && !parts.is_visible() {
+            // Of what bears a part's name LVM says so by flags as well.
+            if lvm && (!parts.is_visible() || parts.is_reserved() && flags.contains(flag)) {
                 return Some(self.finding(&reason::PRIVATE_PART).with("other", volume(device)));
             }
             if matches!(self.info.owner(), Owner::Crypt { kind: b"TEMP", .. }) {
                 return Some(self.finding(&reason::CRYPT_TEMPORARY));
             }
         }
-        let (flag, reason) = match job {
-            Job::Identity => (Flags::DISABLE_DM_RULES, &reason::FLAG_NAME),
-            Job::Volume => (Flags::DISABLE_SUBSYSTEM_RULES, &reason::FLAG_SUBSYSTEM),
-            Job::Disk | Job::Notify => (Flags::DISABLE_DISK_RULES, &reason::FLAG_DISK),
-        };
         flags.contains(flag).then(|| self.finding(reason))
     }
 

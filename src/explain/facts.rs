@@ -136,5 +136,5 @@ impl Facts {
 /// `VG/LV` of the volume that the device is, or is a part of.
 pub(super) fn volume(device: &Device) -> String {
     let parts = device.name.lvm_parts();
-    crate::text::printable(&[parts.vg, parts.lv].join(&b'/'))
+    crate::text::printable(&[&parts.vg, parts.whole()].join(&b'/'))
 }

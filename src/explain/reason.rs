@@ -39,7 +39,7 @@ reasons! {
     NOT_RESUMED: "not-resumed", "{device} has a table that was loaded but never put in force by a resume.",
         ["If the tool that made it is gone: dmsetup resume {name}"];
     SUSPENDED: "suspended", "{device} is suspended: whatever reads or writes it waits until a tool resumes it.",
-        ["Is the tool that suspended it still at work? Let it finish.", "If it is gone: dmsetup resume {name}"];
+        ["Let the tool that suspended it finish; if it is gone: dmsetup resume {name}"];
 
     // udevd.
     NO_UDEVD: "no-udevd", "udevd is not running: nobody makes the links of {device}.",
@@ -87,7 +87,7 @@ reasons! {
     FLAG_DISK: "flag-disk-rules", "The tool that set {device} up asked for no links in /dev/disk (DM_UDEV_DISABLE_DISK_RULES_FLAG).",
         ["It is meant for that tool alone. Use the device above it, or /dev/mapper."];
     PRIVATE_PART: "private-part", "{device} is an internal part of an LVM volume: it has its name in /dev/mapper, and no other link.",
-        ["Use the volume itself: {other}"];
+        ["Use the volume that it is a part of: {other}"];
     CRYPT_TEMPORARY: "crypt-temporary", "{device} is a temporary device of cryptsetup: it gets no links but its name.",
         ["If cryptsetup is gone: dmsetup remove {name}"];
     NOSCAN: "noscan", "LVM has not wiped {device} yet and asked that nobody reads it: links by content are not made.",
@@ -106,7 +106,7 @@ reasons! {
     LEADS_ELSEWHERE: "leads-elsewhere", "{link} leads to {other}, which has no claim to it, instead of {device}.", ["{trigger}"];
     DANGLING: "dangling", "{link} leads to {detail}, which does not exist.", ["dmhelper doctor --fix --yes", "Or ask udev: {trigger}"];
     NODE: "node-in-place", "{link} is a block node, not a link: a tool made it where udev had not. It leads to {device} all the same.",
-        ["udev does not replace it: dmhelper doctor --fix --yes"];
+        ["Put a link in its place, which udev does not: dmhelper doctor --fix --yes"];
     WRONG_NODE: "wrong-node", "Careful: {link} is a block node of {other}, not of {device}: whoever writes there writes to the wrong one.",
         ["dmhelper doctor --fix --yes"];
     IN_THE_WAY: "in-the-way", "{link} is {detail}: udev does not replace that by a link.",
@@ -125,19 +125,21 @@ reasons! {
     // There is no such device.
     NO_DEVICE_MAPPER: "no-device-mapper", "The kernel has no device-mapper: /proc/misc does not list it.",
         ["modprobe dm-mod", "An initramfs needs it, and the modules of the targets (such as dm-crypt), as files of its own."];
-    NO_SUCH_DEVICE: "no-such-device", "There is no device-mapper device or link of that name.",
+    NO_SUCH_DEVICE: "no-such-device", "There is no {other}: no device-mapper device has that name, number or UUID, and none claims such a link.",
         ["Activate it: vgchange -ay VG, cryptsetup open DEVICE NAME, or multipath"];
     NO_DISKS: "no-disks", "There is no disk at all that {other} could lie on: no driver has found one.",
         ["Look at the kernel's log: dmesg", "An initramfs needs the disk's driver as a file of its own."];
     VG_INCOMPLETE: "vg-incomplete", "The volume group {other} is incomplete: {detail}. LVM activates no volume of it by itself.",
         ["Attach the missing disk, or wait for it.", "To go on without it: vgchange -ay --activationmode degraded {other}"];
     NOT_ACTIVATED: "not-activated", "The volume group {other} is complete, but {detail} is not active.",
-        ["vgchange -ay {other}", "If there is no such volume: lvs {other}"];
+        ["Activate it: lvchange -ay {name}", "See which volumes there are: lvs {other}"];
+    GROUP_SEEN: "group-seen", "LVM has seen disks of the volume group {other}, but {detail} is not active.",
+        ["Activate it: lvchange -ay {name}", "See whether the group has all its disks: vgs {other}"];
     LUKS_CLOSED: "luks-closed", "Nothing of that name is open, but a LUKS container is closed that it may lie in: {detail}.",
         ["Open it: cryptsetup open {other} NAME"];
     NOT_READ: "not-read", "No device is known to hold that; of {detail}, udev does not know the content.",
         ["See why: dmhelper explain {other}"];
-    NOT_DEVICE_MAPPER: "not-device-mapper", "{link}: that is {other}, which is no device-mapper device.", [];
+    NOT_DEVICE_MAPPER: "not-device-mapper", "{link} is {other}, which is no device-mapper device.", [];
 
     // Cookies.
     COOKIE_GONE: "cookie-gone", "There is no such cookie: all its notifications have come, or its tool has given up.", [];
@@ -159,7 +161,7 @@ reasons! {
     // Why it is busy.
     IN_USE: "in-use", "It is in use: {detail}.", [];
     MOUNTED: "mounted", "mounted at {detail}", ["To free it: umount {other}"];
-    SWAP: "swap", "used as swap", ["To free it: swapoff {link}"];
+    SWAP: "swap", "as swap", ["To free it: swapoff {link}"];
     STACKED: "stacked", "{detail} lies on it", ["To free it: remove {detail} first"];
     PROCESS: "process", "{detail} has it open", ["To free it: let {detail} finish, or end it"];
     HOLDER_UNKNOWN: "holder-unknown", "{detail} by something that cannot be seen from here",

@@ -119,7 +119,7 @@ impl World<'_> {
             Subject::Device(devno) => self.device(*devno, None)?,
             Subject::Link(path) => self.link(path)?,
             Subject::Cookie(cookie) => cookie::explain(self, *cookie)?,
-            Subject::Foreign(devno) => self.foreign(*devno, None),
+            Subject::Foreign(devno) => self.foreign(*devno, word),
             Subject::Name(name) => absent::explain(self, name),
         };
         Ok(Report { asked: word.to_string(), ..report })
@@ -226,7 +226,7 @@ impl World<'_> {
         let device = target.filter(|devno| candidates.contains(devno)).or(candidates.first().copied()).or(target.filter(ours));
         match (device, target) {
             (Some(devno), _) => self.device(devno, Some(path)),
-            (None, Some(devno)) => Ok(self.foreign(devno, Some(path))),
+            (None, Some(devno)) => Ok(self.foreign(devno, &format!("/dev/{path}"))),
             (None, None) => Ok(absent::explain_link(self, path, &found)),
         }
     }
@@ -244,11 +244,10 @@ impl World<'_> {
         self.survey.devices().devnos().filter(claims).collect()
     }
 
-    fn foreign(&self, devno: Devno, path: Option<&str>) -> Report {
-        let link = path.map_or_else(|| devno.to_string(), |path| format!("/dev/{}", printable(path.as_bytes())));
+    fn foreign(&self, devno: Devno, asked: &str) -> Report {
         let users = Sysfs::new(&self.places.roots.sys, devno).dependants();
         let facts = if users.is_empty() { Vec::new() } else { users.into_iter().map(|user| self.name(user)).collect() };
-        let finding = Finding::new(&reason::NOT_DEVICE_MAPPER).with("link", link).with("other", self.name(devno));
+        let finding = Finding::new(&reason::NOT_DEVICE_MAPPER).with("link", printable(asked.as_bytes())).with("other", self.name(devno));
         Report { findings: vec![finding], facts: vec![("Used by", facts)], ..self.report() }
     }
 }

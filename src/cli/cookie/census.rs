@@ -9,6 +9,7 @@ use crate::cookie::reap::{self, Circumstances, Treatment};
 use crate::cookie::sem::Set;
 use crate::emit::cookies;
 use crate::error::{Error, Result};
+use crate::terminal::Terminal;
 use crate::udevd::Udevd;
 
 /// Show every udev cookie, who waits for it and what that means.
@@ -63,7 +64,7 @@ impl List {
         super::super::print(&if self.json {
             cookies::json(&entries, usage, &circumstances)?
         } else {
-            cookies::table(&entries, usage, &circumstances)
+            cookies::table(&entries, usage, &circumstances, &Terminal::of_stdout())
         })
     }
 }

@@ -64,19 +64,26 @@ pub(crate) fn aligned(columns: &[Shape], rows: &[Vec<Value>], headings: bool, wi
     (out, columns.len() - widths.len())
 }
 
+/// What is cut only in the last place stays at least so wide, and all else so wide, while that is enough: one long name
+/// must not take the room from everything beside it.
+const COMFORT: (usize, usize) = (20, 12);
+
 /// How wide each column may be on a terminal of this width: those that may be cut are, then the last ones are left out.
 fn fit(columns: &[Shape], natural: &[usize], width: usize) -> Vec<usize> {
     for shown in (2..=natural.len()).rev() {
         let mut widths: Vec<usize> = natural.iter().take(shown).copied().collect();
         let available = width.saturating_sub(GAP * (shown - 1));
-        for late in [false, true] {
-            let floor = |at: usize| match columns.get(at).map(|column| column.width) {
-                Some(Width::Cut(least)) if !late => Some(least),
-                Some(Width::CutLast(least)) if late => Some(least),
-                _ => None,
-            };
-            shrink(&mut widths, floor, available);
-        }
+        let of = |at: usize| columns.get(at).map(|column| column.width);
+        let comfortable = |at| match of(at)? {
+            Width::CutLast(least) => Some(least.max(COMFORT.0)),
+            Width::Cut(least) => Some(least.max(COMFORT.1)),
+            Width::Whole => None,
+        };
+        let least = |at| if let Width::Cut(least) = of(at)? { Some(least) } else { None };
+        let last = |at| if let Width::CutLast(least) = of(at)? { Some(least) } else { None };
+        shrink(&mut widths, comfortable, available);
+        shrink(&mut widths, least, available);
+        shrink(&mut widths, last, available);
         if widths.iter().sum::<usize>() <= available {
             return widths;
         }

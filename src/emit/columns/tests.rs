@@ -76,6 +76,21 @@ fn a_person_gets_columns_that_fit() {
 }
 
 #[test]
+fn one_long_name_leaves_room_for_what_stands_beside_it() {
+    let system = mounted();
+    system.device("dm-30", "254:30", "8", &["dm-0"], &[]);
+    system.dm("dm-30", "luks-0123456789ab-cdef-0123-456789abcdef-and-more", "", "0");
+    assert_eq!(
+        at_width(&system, 90),
+        "NAME                  DEVNO     SIZE  STATE      SUBSYSTEM   DEPS         MOUNTS\n\
+         luks-0123456789ab-c…  254:30   4 KiB  active                 vg-my--data\n\
+         secret                254:10   8 MiB  suspended  cryptsetup  vg-my--data  [swap]\n\
+         secret1               254:18     0 B             kpartx      secret       /srv/data/archi…\n\
+         vg-my--data           254:0   24 MiB  active     LVM         loop0\n"
+    );
+}
+
+#[test]
 fn no_line_is_wider_than_the_terminal_however_narrow() {
     let system = mounted();
     for width in 1..100 {

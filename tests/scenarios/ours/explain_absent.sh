@@ -32,13 +32,17 @@ disk 32M
 vgcreate -q vg "$one" "$DISK"
 lvcreate -q -y -Zn -Wn --setautoactivation n -n lv -l 2 vg
 quiesce
+# Udev's rules told LVM of the disks as they came; and it forgot that the group was complete when it was taken down.
+pvscan --cache --listvg --checkcomplete --vgonline "$one" || :
 vgchange -q -an vg
 quiesce
+assert_explained group-seen vg-lv
+said 'lvchange -ay vg/lv' /dev/vg/lv
 pvscan --cache --listvg --checkcomplete --vgonline "$one" || :
 pvscan --cache --listvg --checkcomplete --vgonline "$DISK" || :
 assert_explained not-activated vg-lv
 assert_explained not-activated /dev/vg/lv
-said 'vgchange -ay vg' /dev/mapper/vg-lv
+said 'lvchange -ay vg/lv' /dev/mapper/vg-lv
 rm -rf /run/lvm/pvs_online/* /run/lvm/vgs_online/* /run/lvm/pvs_lookup/*
 losetup -d "$DISK"
 quiesce

@@ -136,6 +136,15 @@ sed -i 's/^E:DM_UUID=.*/E:DM_UUID=OTHER-1/' "/run/udev/data/b$(devno mp)"
 assert_eq "${tab}no" "$(ls_ -o links,udev --filter name=mp)"
 cp /run/kept "/run/udev/data/b$(devno mp)"
 
+# What a table is made of that waits for a resume is in use as well, and sysfs says so.
+dmsetup reload mp-part1 --table "0 2048 linear $DISK 20480"
+assert_eq "$(for one in /sys/dev/block/"$(devno mp-part1)"/slaves/*; do dmhelper name "${one##*/}" 2>/run/line || echo "${one##*/}"; done | sort | paste -sd,)" \
+	"$(ls_ -o deps --filter name=mp-part1 | tr , '\n' | sort | paste -sd,)" 'devices of both tables'
+assert_eq "$(user dmhelper ls --no-headings -o deps --filter name=mp-part1 2>/run/line)" "$(ls_ -o deps --filter name=mp-part1)" 'the same for everybody'
+assert_eq 2 "$(dmhelper deps --no-headings mp-part1 | wc -l)"
+dmsetup clear mp-part1
+assert_eq 1 "$(dmhelper deps --no-headings mp-part1 | wc -l)"
+
 # --- deps ---------------------------------------------------------------------------------------------------------
 disk=$(basename "$(losetup -a | head -n 1 | cut -d: -f1)")
 assert_eq "DEVICE${tab}USES${tab}DEVNO${tab}LINK" "$(dmhelper deps vg-home | head -n 1)"

@@ -6,7 +6,7 @@
 //! ```text
 //! uevent | argv → Devno → dm query → Device → Decision → emit      (identity)
 //! DEVICE → Devno → dm, sysfs, udev record → Info → emit             (explanation)
-//! list of all → sysfs, mounts, udev records → Survey → emit         (inventory)
+//! list of all → dm, sysfs, mounts, udev records → Survey → emit     (inventory)
 //! WORD → Info, record, links, rule files → replayed Decision → emit (why)
 //! uevent → Device → Decision → plan of links → apply                (standalone mode)
 //! uevent → what happened → emit                                     (monitor)

@@ -23,16 +23,23 @@ pub(super) fn find(world: &World<'_>) -> Vec<(Finding, Option<Repair>)> {
             found.extend(entry(world, &format!("mapper/{name}")));
         }
     }
+    let nodes: BTreeSet<String> = names(dev).into_iter().collect();
     let folders = names(&dev.join("disk")).into_iter().map(|name| format!("disk/{name}"));
-    let groups = names(dev).into_iter().filter(|name| !["disk", "mapper", "block", "char"].contains(&name.as_str()));
+    let groups = nodes.iter().filter(|name| !["disk", "mapper", "block", "char"].contains(&name.as_str())).cloned();
     for folder in folders.chain(groups) {
         if !dev.join(&folder).symlink_metadata().is_ok_and(|file| file.is_dir()) {
             continue;
         }
+        // Of thousands of links all but a few lead to a node beside the folder: that need not be asked of each.
+        let up = "../".repeat(folder.split('/').count());
+        let leads_to_a_node = |target: &Path| {
+            let node = target.to_str().and_then(|target| target.strip_prefix(&up));
+            node.is_some_and(|node| nodes.contains(node))
+        };
         for name in names(&dev.join(&folder)) {
             let path = format!("{folder}/{name}");
             let Ok(target) = fs::read_link(dev.join(&path)) else { continue };
-            if is_dm_node(&target) && matches!(links::look(dev, &path), Found::Dangling(_)) {
+            if is_dm_node(&target) && !leads_to_a_node(&target) && matches!(links::look(dev, &path), Found::Dangling(_)) {
                 // udev removes none that it does not know of, and what lies outside of /dev/mapper is not ours to remove.
                 let remove = format!("rm {}", shell(&path));
                 found.push((about(&reason::STALE_LINK, &path, &remove).with("detail", text(&target)), None));

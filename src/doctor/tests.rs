@@ -62,8 +62,13 @@ fn what_is_left_over_is_removed_in_dev_mapper_alone() {
         fs::create_dir_all(places.roots.dev.join("disk/by-label")).unwrap();
         symlink("../../dm-7", places.roots.dev.join("disk/by-label/x")).unwrap();
         symlink("../../sda7", places.roots.dev.join("disk/by-label/y")).unwrap();
+        // One that is there, and a link that would lead to it from elsewhere.
+        fs::create_dir(places.roots.dev.join("dm-1")).unwrap();
+        symlink("../../dm-1", places.roots.dev.join("disk/by-label/right")).unwrap();
+        symlink("../dm-1", places.roots.dev.join("disk/by-label/wrong")).unwrap();
     };
-    assert_eq!(found(Udevd::Running, spoil), [("stale-link", Some("would remove /dev/mapper/gone".to_string())), ("stale-link", None)]);
+    let stale = ("stale-link", None);
+    assert_eq!(found(Udevd::Running, spoil), [("stale-link", Some("would remove /dev/mapper/gone".to_string())), stale.clone(), stale]);
 }
 
 #[test]

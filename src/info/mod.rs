@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::devno::Devno;
 use crate::dm::listing::Listing;
 use crate::dm::sysfs::{self, Sysfs};
-use crate::dm::{Control, Device, Listed, Selector, Target};
+use crate::dm::{Control, Device, Listed, Target};
 use crate::error::{Cause, Error, Result};
 use crate::name::{DmUuid, Owner};
 use crate::text::printable;
@@ -207,7 +207,8 @@ impl<'a> Sources<'a> {
             Some(control) => {
                 let mut dependencies = control.dependencies(devno)?;
                 dependencies.sort();
-                (control.device(Selector::Devno(devno))?, Some(control.targets(devno)?), dependencies)
+                let (device, targets) = control.status(devno)?;
+                (device, Some(targets), dependencies)
             }
             None => (sysfs.device()?, None, sysfs.dependencies()),
         };

@@ -1,5 +1,6 @@
-//! Every device-mapper device with what stands below and above it: one ioctl for the list, then sysfs, procfs and the
-//! udev database for what is asked of each. No block device is opened, and no more than one file at a time.
+//! Every device-mapper device with what stands below and above it: one ioctl for the list, then for what is asked of each
+//! the control node, or sysfs for those who may not use it, procfs and the udev database. No block device is opened, and
+//! no more than one file at a time.
 
 pub mod graph;
 pub mod status;

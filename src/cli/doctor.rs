@@ -55,14 +55,15 @@ fn fix(diagnosis: &doctor::Diagnosis, places: &Places, yes: bool) -> Result<u8> 
     super::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
     if lines.is_empty() && failures.is_empty() {
         super::print("nothing that could be repaired here\n")?;
-    } else if !yes && !lines.is_empty() {
-        super::print("nothing was changed; --yes does it\n")?;
     }
     let others = left - if yes { failures.len() } else { lines.len() };
     match others {
         0 => {}
         1 => super::print("1 trouble is not for --fix: see dmhelper doctor\n")?,
         n => super::print(&format!("{n} troubles are not for --fix: see dmhelper doctor\n"))?,
+    }
+    if !yes && !lines.is_empty() {
+        super::print("nothing was changed; --yes does it\n")?;
     }
     let last = failures.pop();
     failures.iter().for_each(|failure| log::error!("{failure}"));

@@ -56,15 +56,13 @@ check: ## formatting and lints
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	shellcheck .ci/run tests/setup dracut/*/*.sh examples/*/build examples/*/init \
 		initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/* tests/rig/guest/*.sh \
-		tests/boot/disk.sh tests/boot/root-init.sh
+		tests/bench/lib/bench.sh tests/boot/disk.sh tests/boot/root-init.sh
 
 demo: setup ## a LUKS volume on an LVM volume appears, on a real kernel in User-Mode Linux
 	$(CARGO) test --locked --test rig -- --show demo
 
-bench: setup ## what a helper process costs, against dmsetup's, spawned in turn
-	$(CARGO) bench --locked --bench spawn
-	$(CARGO) test --locked --test rig -- --show bench
-	$(CARGO) test --locked --test rig -- --show bench/scale
+bench: setup ## what it costs, against dmsetup and the stock rules: tables, and JSON in target/bench (see tests/README.md)
+	$(CARGO) bench --locked --bench bench
 
 clean: ## remove everything that was built
 	$(CARGO) clean

@@ -25,7 +25,7 @@ use rig::judge;
 use rig::scenario::{self, Scenario};
 
 fn main() -> ExitCode {
-    // The same machinery shows the product to people (`make demo`) and measures it (`make bench`).
+    // The same machinery shows the product to people (`make demo`).
     if let [show, name] = std::env::args().skip(1).collect::<Vec<_>>().as_slice()
         && show == "--show"
     {

@@ -1,14 +1,15 @@
-# What it costs to look at 100, 1,000 and 5,000 devices: dmhelper against the stock tools, in one guest and in turn.
-# Lines that begin with "show|" are shown.
-# needs: lsblk strace
+# What it costs to look at 100, 1,000 and 5,000 devices, and as many cookies: dmhelper against the stock tools, in one
+# guest and in turn.
+# needs: lsblk strace perl
 # timeout: 900
 # memory: 2048
+. /rig/bench.sh
+rounds=3
 disk 64M
 # Without udevd: its processes would be measured as well.
 stop_udevd
 rm -rf /run/udev
 
-now() { printf -v "$1" '%s' "${EPOCHREALTIME/./}"; }
 # make_devices FIRST LAST: many with one process. A third of them lie on others, as volumes do.
 make_devices() {
 	local at batch=''
@@ -28,55 +29,85 @@ dmsetup create --noudevsync d0 --table "0 8 linear $DISK 0"
 number=$(devno d0)
 major=${number%%:*}
 
-commands=(
-	'dmhelper ls'
-	'dmhelper ls -o name,uuid,devno,events'
-	'dmhelper ls -o name,devno,open,segments,events'
-	'dmsetup info -c'
-	'dmhelper tree'
-	'dmsetup ls --tree'
-	'lsblk'
-	'dmhelper name 253:0'
-)
-commands[7]="dmhelper name $number"
-commands+=('dmhelper doctor' 'dmhelper explain d50')
-declare -A time
-rounds=3
-count=1
+# cookies create|remove COUNT
+cookies() {
+	perl -e '
+		my ($what, $count) = @ARGV;
+		for my $base (1 .. $count) {
+			my $key = 0x0d4d0000 | $base;
+			# IPC_CREAT | IPC_EXCL, SETVAL, IPC_RMID
+			my $set = semget($key, 1, $what eq "create" ? 03600 : 0) // die "$key: $!";
+			($what eq "create" ? semctl($set, 0, 16, 1) : semctl($set, 0, 0, 0)) // die "$key: $!";
+		}' "$1" "$2"
+}
+# look TABLE COMMAND: timed at the present size; what it prints goes to a file.
+look() {
+	# 7: doctor finds that there is no udevd, and so for each device.
+	# shellcheck disable=SC2086 # Words on purpose.
+	looked() { timeout 300 $1 >/run/out 2>/run/line || [ $? = 7 ] || fail "$1: $(cat /run/line)"; }
+	timed "$1" "$2" "$target" looked "$2"
+}
+# The descriptors, processes and questions to the kernel do not depend on the number of devices.
+frugal() {
+	strace -f -o /run/trace -e trace=ioctl,open,openat,clone,clone3,fork,vfork,execve "$@" >/dev/null || [ $? = 7 ]
+	assert_eq '' "$(awk -F' = ' '/open/ && $NF + 0 > 8' /run/trace)" "descriptors past 8 of $*"
+	assert_eq 1 "$(grep -cE 'exec|clone|fork' /run/trace)" "processes of $*"
+}
+first_line_of_monitor() {
+	rm -f /run/monitor
+	dmhelper monitor --kernel --json >/run/monitor 2>/dev/null &
+	monitor=$!
+	local deadline=$((SECONDS + 60))
+	until [ -s /run/monitor ]; do
+		[ "$SECONDS" -lt "$deadline" ] || fail 'monitor shows nothing'
+		echo change >/sys/block/dm-0/uevent
+		pause
+	done
+}
+
 for target in 100 1000 5000; do
-	make_devices "$count" $((target - 1))
+	make_devices "${count:-1}" $((target - 1))
 	count=$target
 	assert_eq "$target" "$(dmhelper ls --no-headings -o name | wc -l)" 'devices'
 	for _ in $(seq "$rounds"); do
-		for command in "${commands[@]}"; do
-			now begin
-			# 7: doctor finds that there is no udevd, and so for each device.
-			timeout 300 $command >/run/out 2>/run/line || [ $? = 7 ] || fail "$command: $(cat /run/line)"
-			now end
-			spent=$(((end - begin) / 1000))
-			best=${time[$command $target]:-}
-			if [ -z "$best" ] || [ "$spent" -lt "$best" ]; then time[$command $target]=$spent; fi
-		done
+		look devices 'dmhelper ls'
+		look devices 'dmhelper ls -o name,uuid,devno,events'
+		look devices 'dmhelper info --json'
+		look devices 'dmsetup info -c'
+		assert_eq "$target" "$(tail -n +2 /run/out | wc -l)" 'devices of dmsetup'
+		look devices 'dmhelper tree'
+		look devices 'dmsetup ls --tree'
+		look devices 'lsblk'
+		look devices 'dmhelper doctor'
 	done
-	strace -f -o /run/trace -e trace=ioctl,open,openat dmhelper ls >/dev/null
+	frugal dmhelper ls
 	assert_eq 1 "$(grep -c DM_LIST_DEVICES /run/trace)" 'queries for the list'
-	# One for each device is cheaper than the files of sysfs that tell the same.
-	assert_eq "$target" "$(grep -c 'DM_DEV\|DM_TABLE' /run/trace || :)" 'queries for devices'
-	assert_eq '' "$(awk -F' = ' '/open/ && $NF + 0 > 8' /run/trace)" 'descriptors past 8'
-	strace -f -o /run/trace -e trace=open,openat,clone,clone3,fork,vfork,execve dmhelper tree >/dev/null
-	assert_eq '' "$(awk -F' = ' '/open/ && $NF + 0 > 8' /run/trace)" 'descriptors past 8 of tree'
-	assert_eq 1 "$(grep -cE 'exec|clone|fork' /run/trace)" 'processes'
-	strace -f -o /run/trace -e trace=ioctl,open,openat,clone,clone3,fork,vfork,execve dmhelper doctor >/dev/null || [ $? = 7 ]
-	assert_eq '' "$(awk -F' = ' '/open/ && $NF + 0 > 8' /run/trace)" 'descriptors past 8 of doctor'
-	assert_eq 1 "$(grep -cE 'exec|clone|fork' /run/trace)" 'processes of doctor'
+	frugal dmhelper tree
+	frugal dmhelper doctor
 	assert_eq 1 "$(grep -c DM_LIST_DEVICES /run/trace)" 'queries of doctor for the list'
-	assert_eq $((2 * target)) "$(grep -c 'DM_DEV\|DM_TABLE' /run/trace || :)" 'queries of doctor for devices'
-	echo "rig: $target devices"
+
+	cookies create "$target"
+	for _ in $(seq "$rounds"); do
+		look cookies 'dmhelper cookie list'
+		assert_eq "$target" "$(grep -c ^0x0d4d /run/out)" 'cookies'
+		look cookies 'dmsetup udevcookies'
+		assert_eq "$target" "$(grep -c ^0xd4d /run/out)" 'cookies of dmsetup'
+	done
+	cookies remove "$target"
+
+	for _ in 1 2; do
+		timed running 'monitor: start to first line, ms' "$target" first_line_of_monitor
+		kill -TERM "$monitor"
+		wait "$monitor" || :
+		find /dev/mapper -name 'd*' -delete
+		timed running 'listen: start, all links to make, ms' "$target" begin_side listen
+		assert_eq "$target" "$(find /dev/mapper -type l | wc -l)" 'links'
+		/rig/bench --in-guest resume d50 20 running 'listen: resume to answer, us' "$target" >>/rig/out/samples
+		sample running 'listen: resident, kB' "$target" "$(awk '/VmRSS/ { print $2 }' "/proc/$(cat /run/listen.pid)/status")"
+		end_side listen
+	done
+	echo "show| scale: $target devices after $SECONDS s"
 done
-printf 'show| %-46s %8s %8s %8s %18s\n' "milliseconds, best of $rounds" 100 1000 5000 'growth 1000-5000'
-for command in "${commands[@]}"; do
-	printf 'show| %-46s %8s %8s %8s %17s×\n' "$command" "${time[$command 100]}" "${time[$command 1000]}" "${time[$command 5000]}" \
-		"$(awk -v a="${time[$command 1000]}" -v b="${time[$command 5000]}" 'BEGIN { printf "%.1f", b / (a ? a : 1) }')"
-done
+assert_no_cookies
 start_udevd
 step 'measured'

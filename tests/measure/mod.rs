@@ -20,7 +20,7 @@ impl Program {
         Self { words: words.iter().map(|word| (*word).to_owned()).collect(), environment: environment.to_vec() }
     }
 
-    fn command(&self, before: &[&str]) -> Command {
+    pub(crate) fn command(&self, before: &[&str]) -> Command {
         let mut words = before.iter().copied().chain(self.words.iter().map(String::as_str));
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -28,8 +28,7 @@ impl Program {
         command
     }
 
-    /// Runs it to its successful end and tells its minor page faults. (Its peak memory would be no less than that of
-    /// whoever spawns it: exec keeps the high-water mark.)
+    /// Runs it to its successful end and tells its minor page faults.
     pub(crate) fn run(&self) -> Result<i64, String> {
         let failed = |error: io::Error| format!("{}: {error}", self.words.join(" "));
         let child = self.command(&[]).spawn().map_err(failed)?;

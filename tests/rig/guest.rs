@@ -127,6 +127,9 @@ pub(crate) fn prepare(scenario: &Scenario, rules: Rules) -> Result<TempDir, Stri
     }
     make_executable(&here.join("init.sh")).map_err(io)?;
     fs::copy(&scenario.path, here.join("scenario.sh")).map_err(io)?;
+    for file in &scenario.brings {
+        fs::copy(file, here.join(file.file_name().unwrap_or_default())).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
     fs::create_dir_all(here.join("out/steps")).map_err(io)?;
     if matches!(rules, Rules::Ours | Rules::Listen) {
         copy_tree(&install::tree(scenario.layout())?, &here.join("install"))?;

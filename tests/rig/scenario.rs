@@ -56,6 +56,8 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     header: BTreeMap<String, String>,
+    /// Files that the guest finds beside its scripts, in /rig.
+    pub(crate) brings: Vec<PathBuf>,
 }
 
 /// The repository.
@@ -89,7 +91,7 @@ impl Scenario {
         let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let header = parse_header(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self { folder: folder.to_owned(), name, path: path.to_owned(), header })
+        Ok(Self { folder: folder.to_owned(), name, path: path.to_owned(), header, brings: Vec::new() })
     }
 
     pub(crate) fn test_name(&self) -> String {

@@ -1,4 +1,4 @@
-//! `make demo` and `make bench`: one scenario whose own lines are shown as they come.
+//! `make demo`, and the guests of `make bench`: one scenario whose own lines are shown as they come.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use super::guest::{self, Rules};
+use super::guest::{self, Rules, Run};
 use super::install;
 use super::scenario::{Scenario, root};
 
@@ -27,30 +27,32 @@ pub(crate) fn run(name: &str) -> ExitCode {
 
 fn show(name: &str) -> Result<(), String> {
     let scenario = Scenario::read("rig", &root().join(format!("tests/{name}.sh")))?;
-    if let Some(reason) = scenario.missing() {
-        return Err(format!("cannot run: {reason}; `make setup` installs what is missing"));
-    }
     println!("Building and installing into a directory of its own …");
     install::tree(scenario.layout())?;
     println!("Booting …");
-    let log = guest::log_path(&scenario, Rules::Ours)?;
+    let run = watched(&scenario)?;
+    println!("\nThe guest is switched off; {} checks held. Its log: {}", run.assertions, run.log_path.display());
+    Ok(())
+}
+
+/// The scenario under our rules, its lines shown while it runs. One that asserted nothing has failed.
+pub(crate) fn watched(scenario: &Scenario) -> Result<Run, String> {
+    if let Some(reason) = scenario.missing() {
+        return Err(format!("cannot run: {reason}; `make setup` installs what is missing"));
+    }
+    let log = guest::log_path(scenario, Rules::Ours)?;
     // A log of an earlier run must not be shown as this one's.
     let _ = fs::remove_file(&log);
     thread::scope(|scope| {
-        let guest = scope.spawn(|| guest::run(&scenario, Rules::Ours));
+        let guest = scope.spawn(|| guest::run(scenario, Rules::Ours));
         let mut shown = 0;
         while !guest.is_finished() {
             shown = print_from(&log, shown);
             sleep(Duration::from_millis(100)); // The guest has its own deadline.
         }
         print_from(&log, shown);
-        let ended = guest.join().map_err(|_| "the guest's thread panicked".to_owned())?;
-        let run = ended?;
-        if run.assertions == 0 {
-            return Err("the scenario asserted nothing".to_owned());
-        }
-        println!("\nThe guest is switched off; {} checks held. Its log: {}", run.assertions, run.log_path.display());
-        Ok(())
+        let run = guest.join().map_err(|_| "the guest's thread panicked".to_owned())??;
+        if run.assertions == 0 { Err("the scenario asserted nothing".to_owned()) } else { Ok(run) }
     })
 }
 

@@ -33,7 +33,7 @@ INITRAMFS_TOOLS := $(patsubst initramfs-tools/%,%,$(wildcard initramfs-tools/hoo
 # .cargo/config.toml's "host-tuple" puts it below a directory named after the target triple.
 BINARY  = $(firstword $(wildcard target/*/release/dmhelper))
 
-.PHONY: help build test test-boot check demo bench install uninstall setup clean
+.PHONY: help build test test-boot check demo bench bench-icount install uninstall setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -56,13 +56,17 @@ check: ## formatting and lints
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	shellcheck .ci/run tests/setup dracut/*/*.sh examples/*/build examples/*/init \
 		initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/* tests/rig/guest/*.sh \
-		tests/bench/lib/bench.sh tests/boot/disk.sh tests/boot/root-init.sh
+		tests/bench/lib/bench.sh tests/bench/lib/icount-setup tests/bench/lib/icount-init tests/boot/disk.sh tests/boot/root-init.sh
 
 demo: setup ## a LUKS volume on an LVM volume appears, on a real kernel in User-Mode Linux
 	$(CARGO) test --locked --test rig -- --show demo
 
 bench: setup ## what it costs, against dmsetup and the stock rules: tables, and JSON in target/bench (see tests/README.md)
 	$(CARGO) bench --locked --bench bench
+
+bench-icount: setup ## instructions of an event's processes, in QEMU on Debian's kernel: repeatable, not a time
+	@tests/bench/lib/icount-setup
+	$(CARGO) bench --locked --bench bench -- icount
 
 clean: ## remove everything that was built
 	$(CARGO) clean

@@ -33,15 +33,15 @@ const GUESTS: &[Part] = &[
 const SETTINGS: &[(&str, &str)] = &[("BENCH_LVS", "200")];
 
 /// Boots a guest for each part and publishes what it measured; tells the files.
-pub(crate) fn run(parts: &[&str], launcher: &Launcher, directory: &Path) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn run(parts: &[&str], launcher: &Launcher, work: &Path, directory: &Path) -> Result<Vec<PathBuf>, String> {
     install::sweep()?;
     install::tree("debian")?;
     let mut brings = launcher.files().to_vec();
     // This program measures inside as well, under a name that does not change.
-    let this = directory.join("bench");
+    let this = work.join("bench");
     let executable = std::env::current_exe().map_err(|error| error.to_string())?;
     fs::copy(executable, &this).map_err(|error| format!("{}: {error}", this.display()))?;
-    let settings = directory.join("settings");
+    let settings = work.join("settings");
     let setting = |(name, default): &(&str, &str)| format!("{name}={}\n", std::env::var(name).unwrap_or_else(|_| (*default).to_owned()));
     fs::write(&settings, SETTINGS.iter().map(setting).collect::<String>()).map_err(|error| format!("{}: {error}", settings.display()))?;
     brings.extend([this, settings, root().join("tests/bench/lib/bench.sh")]);

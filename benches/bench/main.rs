@@ -2,6 +2,7 @@
 //! stdout; the same as JSON, with all statistics, in target/bench. tests/README.md tells how to run parts of it.
 
 mod guests;
+mod icount;
 mod launch;
 #[allow(dead_code, reason = "shared with tests/cost.rs, which uses the rest")]
 #[path = "../../tests/measure/mod.rs"]
@@ -29,6 +30,8 @@ use report::Samples;
 
 /// The parts, in the order in which they are begun.
 const PARTS: &[&str] = &["spawn", "event", "scale", "listener"];
+/// One that runs only when it is asked for: `make bench-icount`.
+const ICOUNT: &str = "icount";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect(); // cargo's own word
@@ -47,19 +50,23 @@ fn main() -> ExitCode {
 }
 
 fn run(parts: &[&str]) -> Result<(), String> {
-    if let Some(unknown) = parts.iter().find(|part| !PARTS.contains(part)) {
-        return Err(format!("`{unknown}` is none of {PARTS:?}"));
+    if let Some(unknown) = parts.iter().find(|part| !PARTS.contains(part) && **part != ICOUNT) {
+        return Err(format!("`{unknown}` is neither {ICOUNT} nor one of {PARTS:?}"));
     }
     let begun = Instant::now();
     let parts = if parts.is_empty() { PARTS } else { parts };
     let directory = rig::scenario::root().join("target/bench");
-    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let launcher = Launcher::build(&directory)?;
+    let work = directory.join("work"); // The JSON files have the folder above for themselves.
+    fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
+    let launcher = Launcher::build(&work)?;
     let mut written = Vec::new();
     if parts.contains(&"spawn") {
         written.push(spawn_here(&launcher, &directory)?);
     }
-    written.extend(guests::run(parts, &launcher, &directory)?);
+    written.extend(guests::run(parts, &launcher, &work, &directory)?);
+    if parts.contains(&ICOUNT) {
+        written.push(icount::run(env!("CARGO_BIN_EXE_dmhelper"), &launcher, &work, &directory)?);
+    }
     println!("\nwritten, with all statistics: {}", directory.display());
     for path in written {
         println!("  {}", path.file_name().unwrap_or_default().display());
@@ -70,7 +77,7 @@ fn run(parts: &[&str]) -> Result<(), String> {
 
 fn spawn_here(launcher: &Launcher, directory: &Path) -> Result<PathBuf, String> {
     let program = env!("CARGO_BIN_EXE_dmhelper");
-    let event = spawn::Event { table: spawn::HERE, program, devno: "253:0", exists: false, rounds: 200 };
+    let event = spawn::Event { table: spawn::HERE, program, devno: "253:0", exists: false, traced: true, rounds: 200 };
     let mut samples = Samples::default();
     spawn::measure(&event, launcher, &mut samples)?;
     spawn::sizes(program, launcher, &mut samples)?;
@@ -82,8 +89,9 @@ fn in_guest(words: &[&str]) -> Result<(), String> {
     let number = |text: &str| text.parse::<usize>().map_err(|error| format!("{text}: {error}"));
     let mut samples = Samples::default();
     match words {
-        ["spawn", devno, rounds] => {
-            let event = spawn::Event { table: spawn::THERE, program: "/usr/sbin/dmhelper", devno, exists: true, rounds: number(rounds)? };
+        ["spawn", devno, table, rounds] => {
+            let (program, traced) = ("/usr/sbin/dmhelper", *table == spawn::THERE);
+            let event = spawn::Event { table, program, devno, exists: true, traced, rounds: number(rounds)? };
             spawn::measure(&event, &Launcher::in_directory(Path::new("/rig")), &mut samples)?;
         }
         ["resume", device, count, table, row, column] => {

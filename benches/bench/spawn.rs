@@ -2,7 +2,7 @@
 //! turn, so that whatever else the machine does falls on all alike. On this machine, and on a real device in a guest.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dmhelper::cookie::transaction::{Backend, Semaphore, Transaction};
@@ -11,7 +11,7 @@ use crate::launch::{Cost, Launcher};
 use crate::measure::Program;
 use crate::report::{Column, Samples, Table, Value};
 
-const DMSETUP: &str = "/usr/sbin/dmsetup";
+pub(crate) const DMSETUP: &str = "/usr/sbin/dmsetup";
 
 /// Of which device the programs speak.
 pub(crate) struct Event<'a> {
@@ -20,6 +20,8 @@ pub(crate) struct Event<'a> {
     pub(crate) devno: &'a str,
     /// A device-mapper device on a machine with udevd: without, libdevmapper leaves every cookie alone.
     pub(crate) exists: bool,
+    /// Whether system calls are counted as well, by strace.
+    pub(crate) traced: bool,
     pub(crate) rounds: usize,
 }
 
@@ -66,7 +68,7 @@ pub(crate) fn measure(event: &Event<'_>, launcher: &Launcher, samples: &mut Samp
                 settle_up(job, side)?;
             }
         }
-        for (side, programs) in [("dmhelper", &job.ours), ("dmsetup", &job.stock)] {
+        for (side, programs) in [("dmhelper", &job.ours), ("dmsetup", &job.stock)].into_iter().filter(|_| event.traced) {
             announce()?;
             let mut calls = 0;
             for program in programs {
@@ -132,20 +134,20 @@ fn size(path: &Path) -> Result<f64, String> {
     fs::metadata(path).map(|metadata| metadata.len() as f64).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn libraries(program: &str) -> Result<Vec<std::path::PathBuf>, String> {
+/// What the program is linked with, by the paths where the dynamic linker looks.
+pub(crate) fn libraries(program: &str) -> Result<Vec<PathBuf>, String> {
     let output = Command::new("ldd").arg(program).env("LC_ALL", "C").output().map_err(|error| format!("ldd: {error}"))?;
     // Of a static program ldd says so and fails.
     let text = String::from_utf8_lossy(&output.stdout);
     if text.contains("not found") {
         return Err(format!("ldd {program}: {text}"));
     }
-    let words = text.split_whitespace().filter(|word| word.starts_with('/'));
-    words.map(|path| fs::canonicalize(path).map_err(|error| format!("{path}: {error}"))).collect()
+    Ok(text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
 }
 
 const SIZES: &str = "sizes";
 
-const TIMES: &[Column] = &[
+pub(crate) const TIMES: &[Column] = &[
     Column { heading: "dmhelper", value: Value::Median("dmhelper"), decimals: 0 },
     Column { heading: "dmsetup", value: Value::Median("dmsetup"), decimals: 0 },
     Column { heading: "ratio", value: Value::Ratio("dmhelper", "dmsetup"), decimals: 2 },

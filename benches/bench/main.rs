@@ -3,6 +3,7 @@
 
 mod guests;
 mod icount;
+mod image;
 mod launch;
 #[allow(dead_code, reason = "shared with tests/cost.rs, which uses the rest")]
 #[path = "../../tests/measure/mod.rs"]

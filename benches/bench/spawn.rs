@@ -2,16 +2,16 @@
 //! turn, so that whatever else the machine does falls on all alike. On this machine, and on a real device in a guest.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use dmhelper::cookie::transaction::{Backend, Semaphore, Transaction};
 
+use crate::image::libraries;
 use crate::launch::{Cost, Launcher};
 use crate::measure::Program;
 use crate::report::{Column, Samples, Table, Value};
 
-pub(crate) const DMSETUP: &str = "/usr/sbin/dmsetup";
+const DMSETUP: &str = "/usr/sbin/dmsetup";
 
 /// Of which device the programs speak.
 pub(crate) struct Event<'a> {
@@ -132,17 +132,6 @@ pub(crate) fn sizes(program: &str, launcher: &Launcher, samples: &mut Samples) -
 
 fn size(path: &Path) -> Result<f64, String> {
     fs::metadata(path).map(|metadata| metadata.len() as f64).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// What the program is linked with, by the paths where the dynamic linker looks.
-pub(crate) fn libraries(program: &str) -> Result<Vec<PathBuf>, String> {
-    let output = Command::new("ldd").arg(program).env("LC_ALL", "C").output().map_err(|error| format!("ldd: {error}"))?;
-    // Of a static program ldd says so and fails.
-    let text = String::from_utf8_lossy(&output.stdout);
-    if text.contains("not found") {
-        return Err(format!("ldd {program}: {text}"));
-    }
-    Ok(text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
 }
 
 const SIZES: &str = "sizes";

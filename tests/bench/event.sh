@@ -1,10 +1,10 @@
 # What tools wait for under udevd: the stock rules and ours, in turn in one guest. BENCH_LVS is the number of logical
-# volumes that are activated at once.
+# volumes that are activated at once, BENCH_ROUNDS how often both sides take turns.
 # needs: lvm cryptsetup
 # timeout: 900
 # memory: 1024
 . /rig/bench.sh
-rounds=6
+rounds=$BENCH_ROUNDS
 pairs=5
 few=10
 many=$BENCH_LVS
@@ -67,8 +67,8 @@ linear() {
 	local before
 	before=$(cpu)
 	for _ in $(seq "$pairs"); do
-		timed wall 'dmsetup create, remove: create' "$1" dmsetup create bench --table "$table"
-		timed wall 'dmsetup create, remove: remove' "$1" dmsetup remove bench
+		timed wall 'dmsetup create' "$1" dmsetup create bench --table "$table"
+		timed wall 'dmsetup remove' "$1" dmsetup remove bench
 	done
 	charged 'dmsetup create and remove' "$1" "$pairs" "$before"
 }

@@ -32,6 +32,12 @@ const GUESTS: &[Part] = &[
 /// The scenarios' own settings, with their defaults.
 const SETTINGS: &[(&str, &str)] = &[("BENCH_LVS", "200"), ("BENCH_ROUNDS", "6")];
 
+/// As the scenarios read them: from the environment, or these defaults.
+pub(crate) fn settings(defaults: &[(&str, &str)]) -> String {
+    let line = |(name, default): &(&str, &str)| format!("{name}={}\n", std::env::var(name).unwrap_or_else(|_| (*default).to_owned()));
+    defaults.iter().map(line).collect()
+}
+
 /// Boots a guest for each part and publishes what it measured; tells the files.
 pub(crate) fn run(parts: &[&str], launcher: &Launcher, work: &Path, directory: &Path) -> Result<Vec<PathBuf>, String> {
     install::sweep()?;
@@ -41,10 +47,9 @@ pub(crate) fn run(parts: &[&str], launcher: &Launcher, work: &Path, directory: &
     let this = work.join("bench");
     let executable = std::env::current_exe().map_err(|error| error.to_string())?;
     fs::copy(executable, &this).map_err(|error| format!("{}: {error}", this.display()))?;
-    let settings = work.join("settings");
-    let setting = |(name, default): &(&str, &str)| format!("{name}={}\n", std::env::var(name).unwrap_or_else(|_| (*default).to_owned()));
-    fs::write(&settings, SETTINGS.iter().map(setting).collect::<String>()).map_err(|error| format!("{}: {error}", settings.display()))?;
-    brings.extend([this, settings, root().join("tests/bench/lib/bench.sh")]);
+    let file = work.join("settings");
+    fs::write(&file, settings(SETTINGS)).map_err(|error| format!("{}: {error}", file.display()))?;
+    brings.extend([this, file, root().join("tests/bench/lib/bench.sh")]);
 
     let wanted: Vec<&Part> = GUESTS.iter().rev().filter(|part| parts.contains(&part.name)).collect();
     let queue = Mutex::new(wanted);

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::guests::{PROCESSES, SIDES};
+use crate::guests::{PROCESSES, SIDES, settings};
 use crate::image::{Image, shell};
 use crate::launch::Launcher;
 use crate::report::{self, Samples, Table};
@@ -67,11 +67,11 @@ const LINKS: &[(&str, &str)] = &[
 const SCRIPTS: &[&str] = &["rig/guest/boot.sh", "rig/guest/lib.sh", "bench/lib/bench.sh", "bench/event.sh"];
 /// Of the clock inside, which idle moments do not cost anything.
 const CONFIG: &str = "RIG_RULES=ours-debian\nRIG_DEADLINE=600\n";
-const SETTINGS: &str = "BENCH_LVS=50\nBENCH_ROUNDS=2\n";
+const SETTINGS: &[(&str, &str)] = &[("BENCH_LVS", "50"), ("BENCH_ROUNDS", "2")];
 const SCENARIO: &str = ". /rig/event.sh\necho 'icount: begin'\ncat /rig/out/samples\necho 'icount: end'\n";
 const ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 nokaslr norandmaps rcupdate.rcu_expedited=1";
 /// Seconds for all of it.
-const DEADLINE: &str = "900";
+const DEADLINE: &str = "3000";
 
 pub(crate) fn run(program: &str, launcher: &Launcher, work: &Path, directory: &Path) -> Result<PathBuf, String> {
     let temporary = tempfile::tempdir_in(work).map_err(|error| format!("{}: {error}", work.display()))?;
@@ -112,9 +112,9 @@ fn fill<'a>(image: &'a Image, program: &str, launcher: &Launcher, kernel: &Path)
         let script = root().join("tests").join(script);
         image.add(&script, &format!("rig/{}", script.file_name().unwrap_or_default().display()))?;
     }
-    for (path, text) in [("rig/config", CONFIG), ("rig/settings", SETTINGS), ("rig/scenario.sh", SCENARIO)] {
-        image.write(path, text)?;
-    }
+    image.write("rig/config", CONFIG)?;
+    image.write("rig/settings", &settings(SETTINGS))?;
+    image.write("rig/scenario.sh", SCENARIO)?;
     for file in ["/etc/passwd", "/etc/group", "/etc/lvm/lvm.conf"] {
         image.add(Path::new(file), file)?;
     }

@@ -52,10 +52,10 @@ deactivate() { vgchange -q -an "$1" >/dev/null; }
 
 # cpu: ticks of udevd, its workers, and all that these have started and waited for.
 cpu() {
-	awk -v udevd="$(pgrep -o -x systemd-udevd)" '
-		{ split(FILENAME, path, "/"); sub(/^.*\) /, "") }
-		path[3] == udevd || $2 == udevd { ticks += $12 + $13 + $14 + $15 }
-		END { print ticks }' /proc/[0-9]*/stat 2>/dev/null
+	{ cat /proc/[0-9]*/stat 2>/dev/null || :; } | awk -v udevd="$(pgrep -o -x systemd-udevd)" '
+		{ pid = $1; sub(/^.*\) /, "") }
+		pid == udevd || $2 == udevd { ticks += $12 + $13 + $14 + $15 }
+		END { print ticks }'
 }
 # charged ROW SIDE OPERATIONS TICKS_BEFORE: what udevd has spent since, for each operation.
 charged() {

@@ -82,7 +82,7 @@ pub(crate) fn run(program: &str, launcher: &Launcher, work: &Path, directory: &P
 
     println!("icount: booting Debian's kernel in QEMU");
     let console = shell(
-        "timeout --signal=KILL \"$3\" qemu-system-x86_64 -accel tcg -icount shift=0,sleep=off -m 2048 -nodefaults -no-reboot \
+        "exec setpriv --pdeathsig TERM timeout --signal=KILL \"$3\" qemu-system-x86_64 -accel tcg -icount shift=0,sleep=off -m 2048 -nodefaults -no-reboot \
          -display none -serial stdio -kernel \"$1\" -initrd \"$2\" -append \"$4\" </dev/null",
         &[&kernel.join("vmlinuz"), &initrd, Path::new(DEADLINE), Path::new(ARGUMENTS)],
     )?;

@@ -164,7 +164,7 @@ pub(crate) const HERE_TABLES: &[Table] = &[
         title: "counts: dmhelper, dmsetup",
         columns: COUNTS,
         note: "of a machine without device-mapper: both sides ask the kernel in vain, and dmsetup leaves the cookie as it is; the \
-               guest's figures below are of the real thing",
+               guest's figures below are of the real thing. The kernel counts peak memory in batches of pages, hence 0 of the empty one",
     },
     Table {
         name: SIZES,

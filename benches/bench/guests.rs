@@ -41,7 +41,6 @@ pub(crate) fn settings(defaults: &[(&str, &str)]) -> String {
 /// Boots a guest for each part and publishes what it measured; tells the files.
 pub(crate) fn run(parts: &[&str], launcher: &Launcher, work: &Path, directory: &Path) -> Result<Vec<PathBuf>, String> {
     install::sweep()?;
-    install::tree("debian")?;
     let mut brings = launcher.files().to_vec();
     // This program measures inside as well, under a name that does not change.
     let this = work.join("bench");

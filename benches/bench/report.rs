@@ -160,7 +160,7 @@ impl Table {
             text.push('\n');
         }
         if !self.note.is_empty() {
-            let _ = writeln!(text, "({})", self.note);
+            text.push_str(&wrapped(&format!("({})", self.note)));
         }
         text
     }
@@ -183,6 +183,24 @@ impl Table {
         let rows: Vec<Json> = samples.rows(self.name).into_iter().map(row).collect();
         json!({ "title": self.title, "note": self.note, "rows": rows })
     }
+}
+
+/// Lines of about a hundred columns.
+fn wrapped(words: &str) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for word in words.split(' ') {
+        let width = word.chars().count();
+        if column > 0 && column + width > 110 {
+            text.push('\n');
+            column = 0;
+        } else if column > 0 {
+            text.push(' ');
+        }
+        text.push_str(word);
+        column += width + 1;
+    }
+    text + "\n"
 }
 
 fn statistics(sorted: &[f64]) -> Json {

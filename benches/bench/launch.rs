@@ -51,6 +51,11 @@ impl Launcher {
 
     /// Runs the program to its successful end.
     pub(crate) fn run(&self, program: &Program) -> Result<Cost, String> {
+        self.run_to(program, &[0])
+    }
+
+    /// Runs the program to an end with one of these statuses of exit.
+    pub(crate) fn run_to(&self, program: &Program, accepted: &[u64]) -> Result<Cost, String> {
         let words = program.words.join(" ");
         let (mut reader, writer) = std::io::pipe().map_err(|error| format!("pipe: {error}"))?;
         let status = program
@@ -64,7 +69,7 @@ impl Launcher {
         reader.read_to_end(&mut bytes).map_err(|error| format!("{words}: {error}"))?;
         let cells: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect();
         match cells.as_slice() {
-            [nanoseconds, minor_faults, peak_kb, 0, 1] if status.success() => {
+            [nanoseconds, minor_faults, peak_kb, ended, 1] if status.success() && accepted.iter().any(|code| code << 8 == *ended) => {
                 Ok(Cost { nanoseconds: *nanoseconds, minor_faults: *minor_faults, peak_kb: *peak_kb })
             }
             [_, _, _, status, _] => Err(format!("{words}: wait status {status:#x}")),

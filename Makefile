@@ -30,17 +30,25 @@ RULE_FILES     := $(foreach rule,$(RULES),$(lastword $(subst :, ,$(rule))).rules
 DRACUT_MODULES := 60dm 99dmhelper
 INITRAMFS_TOOLS := $(patsubst initramfs-tools/%,%,$(wildcard initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/*))
 
+# Commands without a page of their own, and the page that has them: man dmhelper-COMMAND shows every command.
+MAN_LINKS := info:dmhelper udev:dmhelper version:dmhelper doctor:dmhelper-explain deps:dmhelper-ls name:dmhelper-ls \
+	translate:dmhelper-ls event:dmhelper-listen check-initramfs:dmhelper-initramfs
+
 # .cargo/config.toml's "host-tuple" puts it below a directory named after the target triple.
-BINARY  = $(firstword $(wildcard target/*/release/dmhelper))
+BUILT   = $(or $(CARGO_TARGET_DIR),target)/*/release/dmhelper
+BINARY  = $(firstword $(wildcard $(BUILT)))
 
 .PHONY: help build test test-boot check demo bench bench-icount install uninstall setup clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-build: ## the static binary, under target/
+# The environment's RUSTFLAGS take the place of those in .cargo/config.toml, by which it is static.
+build: ## the static binary, under target/ or CARGO_TARGET_DIR
 	$(CARGO) build --release --locked
-	@echo "built $$(ls target/*/release/dmhelper)"
+	@binary=$$(ls $(BUILT)) || exit; if readelf -lW $$binary | grep -q INTERP; then \
+		echo "$$binary is linked dynamically: it would not run in an initramfs. Unset RUSTFLAGS and build again." >&2; exit 1; fi; \
+		echo "built $$binary"
 
 setup: ## install what building and testing need (Debian packages), saying so
 	@tests/setup
@@ -92,6 +100,8 @@ ifneq ($(INITRAMFSTOOLSDIR),)
 		$(DESTDIR)$(INITRAMFSTOOLSDIR)/hooks/dmhelper
 endif
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(wildcard man/*.8)
+	@$(foreach link,$(MAN_LINKS),echo '.so man8/$(lastword $(subst :, ,$(link))).8' \
+		>$(DESTDIR)$(MANDIR)/man8/dmhelper-$(firstword $(subst :, ,$(link))).8 &&) true
 	install -D -m 0644 completions/dmhelper.bash $(DESTDIR)$(BASHCOMPDIR)/dmhelper
 	install -D -m 0644 completions/_dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper
 	install -D -m 0644 completions/dmhelper.fish $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
@@ -100,10 +110,16 @@ endif
 
 uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYOUT)
 	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
-	rm -f $(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES))
+	@for rule in $(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES)); do \
+		if [ ! -e $$rule ]; then continue; fi; \
+		if head -n 1 $$rule | grep -qF 'dmhelper(8)'; then echo "rm -f $$rule"; rm -f $$rule; else echo "kept $$rule: not dmhelper's"; fi; \
+		done
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
 	$(if $(DRACUTDIR),rm -rf $(addprefix $(DESTDIR)$(DRACUTDIR)/modules.d/,$(DRACUT_MODULES)))
 	$(if $(INITRAMFSTOOLSDIR),rm -f $(addprefix $(DESTDIR)$(INITRAMFSTOOLSDIR)/,$(INITRAMFS_TOOLS)))
 	rm -rf $(DESTDIR)$(DOCDIR)
-	@echo 'Reinstall the packages of the distribution'"'"'s own rules now (dmsetup and lvm2 on Debian): without any,'
-	@echo 'tools that change device-mapper devices wait for udev for ever.'
+ifeq ($(DESTDIR),)
+	@echo "Now reinstall the packages of the distribution's own rules (dmsetup and lvm2 on Debian): without any, tools"
+	@echo 'that change device-mapper devices wait for udev for ever. Then "udevadm control --reload", and build the initramfs'
+	@echo 'anew ("update-initramfs -u", "dracut --force").'
+endif

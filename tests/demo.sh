@@ -43,9 +43,10 @@ settle
 try dmhelper cookie list
 links late
 
-say 'How udevd itself came to know what to do, as the import program told it:'
-printf 'show|     # ACTION=change DM_COOKIE=0x%x dmhelper udev %s\n' 0x4401234 "$(devno vg-data)"
-ACTION=change DM_COOKIE=0x401234 dmhelper udev "$(devno vg-data)" | show
+say 'What the udev rules get from dmhelper for such an event:'
+cookie=0x401234
+printf 'show|     # ACTION=change DM_COOKIE=%s dmhelper udev %s\n' "$cookie" "$(devno vg-data)"
+ACTION=change DM_COOKIE="$cookie" dmhelper udev "$(devno vg-data)" | show
 step 'shown'
 assert_link /dev/disk/by-label/treasure secret
 assert_link /dev/mapper/late late

@@ -182,6 +182,22 @@ fn every_command_and_option_of_the_help_is_in_the_page() {
 }
 
 #[test]
+fn every_command_has_a_page_or_a_link_to_one() {
+    let folder = std::path::Path::new(PAGE).parent().unwrap();
+    let makefile = std::fs::read_to_string(folder.with_file_name("Makefile")).unwrap().replace("\\\n", " ");
+    let (_, links) = makefile.split_once("\nMAN_LINKS := ").unwrap();
+    let links = links.lines().next().unwrap().split_whitespace().map(|link| link.split_once(':').unwrap());
+    let mut pages: BTreeSet<String> = links.clone().map(|(command, _)| format!("dmhelper-{command}.8")).collect();
+    for (command, page) in links {
+        assert!(folder.join(format!("{page}.8")).exists(), "{command}: there is no {page}.8");
+    }
+    pages.extend(PAGES.iter().map(|page| page.rsplit('/').next().unwrap().to_string()));
+    for command in listed(&help(&[]), "Commands:") {
+        assert!(pages.contains(&format!("dmhelper-{command}.8")), "man dmhelper-{command} shows nothing: MAN_LINKS in the Makefile");
+    }
+}
+
+#[test]
 fn every_flag_is_in_the_page_with_its_words() {
     let flags = section("FLAGS");
     for (bit, (property, words)) in FLAG_PROPERTIES.iter().zip(FLAG_WORDS).enumerate() {

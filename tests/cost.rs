@@ -24,7 +24,9 @@ const WHOLE: Limits = Limits { system_calls: 17, faults: 48 };
 
 fn release_binary() -> PathBuf {
     let root = env!("CARGO_MANIFEST_DIR");
-    let built = Command::new("make").args(["-C", root, "build"]).env_remove("MAKEFLAGS").env_remove("CARGO_TARGET_DIR").output().unwrap();
+    let mut make = Command::new("make");
+    make.args(["-C", root, "build"]).env_remove("MAKEFLAGS").env_remove("RUSTFLAGS").env_remove("CARGO_TARGET_DIR");
+    let built = make.output().unwrap();
     assert!(built.status.success(), "make build: {}", String::from_utf8_lossy(&built.stderr));
     let line = String::from_utf8_lossy(&built.stdout).lines().find_map(|line| line.strip_prefix("built ").map(str::to_owned));
     PathBuf::from(root).join(line.expect("make build names the binary"))

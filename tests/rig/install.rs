@@ -52,8 +52,9 @@ fn build(layout: &str) -> Result<PathBuf, String> {
         .args(["build", "install"])
         .arg(format!("DESTDIR={}", tree.display()))
         .args(["PREFIX=/usr", &format!("RULES_LAYOUT={layout}")])
-        // Both would redirect the build away from where the Makefile looks for its result.
+        // What the caller built its tests with is not what is installed: static, from where cargo builds by itself.
         .env_remove("MAKEFLAGS")
+        .env_remove("RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR")
         .output()
         .map_err(|error| format!("make: {error}"))?;

@@ -139,7 +139,7 @@ fn specimen() -> Report {
                 .with("link", format!("/dev/{by_uuid}"))
                 .with("device", "vg-home (253:3)")
                 .with("other", "vg-snap (253:5)")
-                .with("detail", "the other with priority 0, it with -100: the higher one wins"),
+                .with("detail", "vg-snap (253:5) with priority 0, vg-home (253:3) with -100: the higher one wins"),
             Finding::new(&reason::IN_USE).with("detail", "mounted at /home"),
         ],
         device: Some(info),

@@ -1,7 +1,7 @@
 //! The conditions in the order in which the rules decide them: the first that holds is the reason. Pure.
 
 use super::facts::{Facts, volume};
-use super::links::{Found, Link};
+use super::links::{Claim, Found, Link};
 use super::reason::{self, Reason};
 use super::{Finding, Service};
 use crate::cookie::Flags;
@@ -88,9 +88,7 @@ impl Facts {
             Found::Link(other) => {
                 let claimed = |devno: &Devno| link.claims.iter().find(|claim| claim.devno == *devno);
                 match (claimed(other), claimed(&devno)) {
-                    (Some(theirs), Some(own)) => {
-                        about(&reason::CLAIMED).with("other", elsewhere).with("detail", rivals(theirs.priority, own.priority))
-                    }
+                    (Some(theirs), Some(own)) => about(&reason::CLAIMED).with("other", elsewhere).with("detail", rivals(theirs, own)),
                     (_, None) if self.general().is_some() => self.absent(link, possible, about),
                     _ => about(&reason::LEADS_ELSEWHERE).with("other", elsewhere),
                 }
@@ -196,9 +194,9 @@ fn right(link: &Link) -> String {
     }
 }
 
-fn rivals(theirs: i32, own: i32) -> String {
-    match theirs == own {
-        true => format!("with the same priority ({own}): the one that udev processed last has it"),
-        false => format!("the other with priority {theirs}, it with {own}: the higher one wins"),
+fn rivals(theirs: &Claim, own: &Claim) -> String {
+    match theirs.priority == own.priority {
+        true => format!("with the same priority ({}): the one that udev processed last has it", own.priority),
+        false => format!("{} with priority {}, {} with {}: the higher one wins", theirs.called, theirs.priority, own.called, own.priority),
     }
 }

@@ -20,3 +20,24 @@ fn closed_standard_streams_are_opened_before_any_file_can_take_their_place() {
     let output = Command::new("sh").args(["-c", script, DMHELPER]).output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout)), (Some(0), "/dev/null\n/dev/null\n".into()));
 }
+
+#[test]
+fn without_words_the_help_is_told_on_standard_error() {
+    let run = |words: &[&str]| {
+        let output = Command::new(DMHELPER).args(words).env_remove("DEVPATH").output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (status, help, errors) = run(&["--help"]);
+    assert_eq!((status, errors.as_str()), (Some(0), ""));
+    assert!(help.contains("Commands:\n"), "{help}");
+    assert_eq!(run(&[]), (Some(2), String::new(), help.clone()));
+    assert_eq!(run(&["help", "help"]), (Some(0), help.clone(), String::new()), "one overview");
+    assert_eq!(run(&["-h"]), (Some(0), help, String::new()));
+    let of_ls = run(&["ls", "--help"]);
+    assert!(of_ls.0 == Some(0) && of_ls.1.contains("--output"), "{of_ls:?}");
+    assert_eq!(run(&["ls", "-h"]), of_ls);
+    let foo = "dmhelper: command foo: no such command; see dmhelper --help\n";
+    assert_eq!(run(&["foo"]), (Some(2), String::new(), foo.into()));
+    assert_eq!(run(&["name", "--json=x"]).2, "dmhelper: command name: unrecognized argument: --json=x; see dmhelper name --help\n");
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind};
 
+use super::words::flag;
 use crate::cookie::{FLAG_PROPERTIES, census};
 use crate::emit::columns::COLUMNS;
 use crate::error::Result;
@@ -118,6 +119,14 @@ fn answer(root: &CommandInfoWithArgs, words: &[&str], existing: impl Fn(Values) 
     if let Some(name) = awaited {
         return complete(values(name), partial, existing);
     }
+    if options
+        && let Some((word, value)) = partial.split_once('=').filter(|(word, _)| word.starts_with("--"))
+        && let Some(name) = flag(command, word).and_then(value_name)
+    {
+        let mut answer = complete(values(name), value, existing);
+        answer.candidates.iter_mut().for_each(|(candidate, _)| *candidate = format!("{word}={candidate}"));
+        return answer;
+    }
     if options && partial.starts_with('-') {
         let flags = command.flags.iter().filter(|flag| !flag.hidden).map(|flag| (flag.long.to_string(), flag.description.to_string()));
         return matching(flags.collect(), partial);
@@ -128,11 +137,6 @@ fn answer(root: &CommandInfoWithArgs, words: &[&str], existing: impl Fn(Values) 
     }
     let argument = command.positionals.get(positional).or(command.positionals.last());
     argument.map_or_else(Answer::default, |argument| complete(values(argument.name), partial, existing))
-}
-
-fn flag<'a>(command: &'a CommandInfoWithArgs, word: &str) -> Option<&'a FlagInfo<'static>> {
-    let short = |flag: &&FlagInfo<'_>| flag.short.is_some_and(|short| word.strip_prefix('-').is_some_and(|rest| rest.chars().eq([short])));
-    command.flags.iter().find(|flag| flag.long == word || short(flag))
 }
 
 fn value_name<'a>(flag: &FlagInfo<'a>) -> Option<&'a str> {
@@ -239,6 +243,8 @@ mod tests {
         assert_eq!(words(&["explain", ""]), "home vg-home vg-root 0x0d4d0001");
         assert_eq!(words(&["wait", "--for", "a"]), "active");
         assert_eq!(words(&["wait", "--for", "active", "vg-r"]), "vg-root");
+        assert_eq!(words(&["wait", "--for=a"]), "--for=active");
+        assert_eq!(words(&["wait", "--for=active", "vg-r"]), "vg-root");
         assert_eq!(words(&["info", "--", "--"]), "", "after -- there are no options");
         assert!(answered(&["info", "/dev/ma"]).paths && answered(&["cookie", "run", "--", "lv"]).paths);
     }

@@ -17,8 +17,10 @@ mod translate;
 mod tree;
 mod udev;
 mod wait;
+mod words;
 
 use std::ffi::OsString;
+use std::io::Write;
 
 use argh::{ArgsInfo, FromArgs};
 
@@ -61,7 +63,10 @@ struct Version {}
 
 /// Parses the command line, runs its command and tells the program's exit status.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
-    let Some(arguments) = parse(words)? else { return Ok(0) };
+    let arguments = match parse(words)? {
+        Ok(arguments) => arguments,
+        Err(status) => return Ok(status),
+    };
     match arguments.command {
         Command::Info(command) => command.run()?,
         Command::Ls(command) => command.run()?,
@@ -84,8 +89,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
     Ok(0)
 }
 
-/// The arguments; `None` when they asked for help, which is printed then.
-fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Option<Arguments>> {
+/// The arguments; an exit status when there is nothing more to do: help was asked for, which is printed then.
+fn parse(words: impl IntoIterator<Item = OsString>) -> Result<std::result::Result<Arguments, u8>> {
     let words = words.into_iter().skip(1).map(|word| {
         word.into_string().map_err(|word| Error::usage("argument", word.as_encoded_bytes(), "not UTF-8; name the device by its number"))
     });
@@ -95,27 +100,24 @@ fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Option<Arguments>>
     }
     // For the shells' scripts, not for people: no command that the help lists.
     if let Some(("complete", words)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return complete::run(words).map(|()| None);
+        return complete::run(words).map(|()| Err(0));
+    }
+    if !words::are_plain(&words) {
+        words = words::plain(&Arguments::get_args_info(), words);
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if let ["--help" | "-h" | "help"] = words.as_slice() {
-        return print(&help::text()).map(|()| None);
+    if words.is_empty() {
+        // Who is not there to read it has asked for nothing.
+        let _ = std::io::stderr().write_all(help::text().as_bytes());
+        return Ok(Err(2));
+    }
+    if words.iter().all(|word| matches!(*word, "--help" | "help")) {
+        return print(&help::text()).map(|()| Err(0));
     }
     match Arguments::from_args(&["dmhelper"], &words) {
-        Ok(arguments) => Ok(Some(arguments)),
-        Err(early) if early.status.is_ok() => print(&(early.output + &more_help(&words))).map(|()| None),
-        Err(early) if words.is_empty() => Err(Error::usage("command", "(none)", one_line(&early.output)).advise("see dmhelper --help")),
-        Err(early) => Err(Error::usage("command", words.join(" "), one_line(&early.output)).advise("see dmhelper --help")),
-    }
-}
-
-/// argh's words about a mistake in one line; of a value that did not parse, the value's own message alone.
-fn one_line(output: &str) -> String {
-    // Our messages escape single quotes.
-    let line = output.split_whitespace().collect::<Vec<_>>().join(" ").replace('\'', "\"");
-    match line.strip_prefix("Error parsing ").and_then(|rest| rest.split_once("\": ")) {
-        Some((_, cause)) => cause.to_string(),
-        None => line,
+        Ok(arguments) => Ok(Ok(arguments)),
+        Err(early) if early.status.is_ok() => print(&(early.output + &more_help(&words))).map(|()| Err(0)),
+        Err(early) => Err(words::fault(&Arguments::get_args_info(), &words, &early.output)),
     }
 }
 
@@ -171,7 +173,6 @@ fn tell_troubles(command: &str, survey: &Survey<'_>) {
 
 /// Writes text to stdout at once.
 fn print(text: &str) -> Result<()> {
-    use std::io::Write;
     std::io::stdout().write_all(text.as_bytes()).map_err(|error| Error::io("write", "standard output", &error))
 }
 

@@ -15,18 +15,20 @@ refused() {
 }
 
 # --- words
-help='; see dmhelper --help'
-refused 2 "command listen --queue 1G: size 1G: not a number of bytes such as 65536, 64K or 8M$help" dmhelper listen --queue 1G
-refused 2 "command listen --blkid-timeout soon: time soon: not a duration .*$help" dmhelper listen --blkid-timeout soon
+refused 2 "command listen: size 1G: not a number of bytes such as 65536, 64K or 8M; see dmhelper listen --help" dmhelper listen --queue 1G
+refused 2 "command listen: time soon: not a duration .*; see dmhelper listen --help" dmhelper listen --blkid-timeout soon
 refused 2 '--blkid-timeout infinity: a device that never answers would stop everything' dmhelper listen --blkid-timeout infinity
-refused 2 "command listen --nonsense: Unrecognized argument: --nonsense$help" dmhelper listen --nonsense
-refused 2 "command listen --pid-file: No value provided for option \"--pid-file\".$help" dmhelper listen --pid-file
-refused 2 "command listen word: Unrecognized argument: word$help" dmhelper listen word
+refused 2 "command listen: unrecognized argument: --nonsense; see dmhelper listen --help" dmhelper listen --nonsense
+refused 2 "command listen: no value provided for option \"--pid-file\"; see dmhelper listen --help" dmhelper listen --pid-file
+refused 2 "command listen: unrecognized argument: word; see dmhelper listen --help" dmhelper listen word
 refused 1 'run /nonexistent/blkid: No such file or directory' dmhelper listen --blkid /nonexistent/blkid
 refused 4 'run /proc/version: permission denied' dmhelper listen --daemon --blkid /proc/version
-refused 2 "command event word: Unrecognized argument: word$help" dmhelper event word
-refused 2 "command monitor --queue 1G: size 1G: not a number of bytes such as 65536, 64K or 8M$help" dmhelper monitor --queue 1G
-refused 2 "command monitor --nonsense: Unrecognized argument: --nonsense$help" dmhelper monitor --nonsense
+refused 2 "command event: unrecognized argument: word; see dmhelper event --help" dmhelper event word
+refused 2 "command monitor: size 1G: not a number of bytes such as 65536, 64K or 8M; see dmhelper monitor --help" dmhelper monitor --queue 1G
+refused 2 "command monitor: unrecognized argument: --nonsense; see dmhelper monitor --help" dmhelper monitor --nonsense
+refused 2 "command listen: size 1G: .*; see dmhelper listen --help" dmhelper listen --queue=1G
+refused 2 'command lis: no such command; did you mean ls or listen? see dmhelper --help' dmhelper lis
+refused 2 'command cookie frob: no such command; see dmhelper cookie --help' dmhelper cookie frob
 refused 2 'wait DEVICE: say what to wait for' dmhelper wait
 
 # --- a udevd has the place already

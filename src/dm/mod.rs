@@ -23,6 +23,7 @@ use reply::Reply;
 
 use dmhelper_core::dm::request::{self, put};
 pub use dmhelper_core::dm::{Details, Device, abi};
+pub use node::require_driver;
 
 use abi::*;
 
@@ -129,7 +130,7 @@ impl Control {
         opened.map(Control).map_err(|error| {
             let failed = Error::io("open", path.as_os_str().as_encoded_bytes(), &error);
             match error.raw_os_error() {
-                Some(libc::ENODEV | libc::ENXIO) => failed.advise("is device-mapper in the kernel? try `modprobe dm-mod`"),
+                Some(libc::ENODEV | libc::ENXIO) => failed.advise(node::NO_DRIVER),
                 _ => failed,
             }
         })

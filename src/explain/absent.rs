@@ -17,12 +17,6 @@ use crate::udevdb::Record;
 /// Names shown at most.
 const SHOWN: usize = 8;
 
-/// Whether the kernel lacks device-mapper altogether.
-pub(super) fn lacks_device_mapper(roots: &Roots) -> bool {
-    // Where there is no /proc, nothing is known.
-    fs::read_to_string(roots.proc.join("misc")).is_ok_and(|misc| !misc.lines().any(|line| line.ends_with(" device-mapper")))
-}
-
 /// A name that nothing bears.
 pub(super) fn explain(world: &World<'_>, word: &str) -> Report {
     explain_name(world, word, word)

@@ -9,12 +9,31 @@ use crate::cookie::reap::Circumstances;
 use crate::cookie::{Cookie, Flags};
 use crate::emit::cookies;
 use crate::error::Result;
+use crate::info::Roots;
 use crate::udevd::Udevd;
 use crate::udevdb::Record;
 
 /// Explains a cookie as DM_COOKIE or `dmhelper cookie list` show it.
 pub(super) fn explain(world: &World<'_>, cookie: Cookie) -> Result<Report> {
-    let roots = &world.places.roots;
+    let unprocessed = || unprocessed(world);
+    explain_in(&world.places.roots, cookie, world.report(), unprocessed)
+}
+
+/// The same where the kernel has no device-mapper, as `report` says. Of a cookie that is there this comes second, else
+/// first.
+pub(super) fn explain_alone(roots: &Roots, cookie: Cookie, report: Report) -> Result<Report> {
+    let lacking = report.findings.clone();
+    let mut report = explain_in(roots, cookie, report, Vec::new)?;
+    match report.exists {
+        true => report.findings.extend(lacking),
+        false => report.findings.splice(0..0, lacking).for_each(drop),
+    }
+    Ok(report)
+}
+
+fn explain_in(roots: &Roots, cookie: Cookie, report: Report, unprocessed: impl Fn() -> Vec<String>) -> Result<Report> {
+    let report = Report { exists: true, ..report };
+    let service = report.service;
     // A key names no flags: its upper half is every key's.
     let key = cookie.key();
     let flags = if key.is_some_and(|key| key.cookie() == cookie) { Flags::default() } else { cookie.flags() };
@@ -23,21 +42,21 @@ pub(super) fn explain(world: &World<'_>, cookie: Cookie) -> Result<Report> {
         facts.push(("Flags", flags.words(b"").map(str::to_string).collect()));
     }
     let Some(key) = key else {
-        return Ok(Report { findings: vec![Finding::new(&reason::COOKIE_OF_FLAGS)], facts, ..world.report() });
+        return Ok(Report { findings: vec![Finding::new(&reason::COOKIE_OF_FLAGS)], facts, ..report });
     };
     let (entries, _) = census::take(&roots.proc)?;
     let Some(entry) = entries.iter().find(|entry| entry.row.key == key) else {
-        return Ok(Report { exists: false, findings: vec![Finding::new(&reason::COOKIE_GONE)], facts, ..world.report() });
+        return Ok(Report { exists: false, findings: vec![Finding::new(&reason::COOKIE_GONE)], facts, ..report });
     };
-    let circumstances = Circumstances { udevd: world.service.udevd, busy: world.service.busy, now: SystemTime::now(), older_than: None };
+    let circumstances = Circumstances { udevd: service.udevd, busy: service.busy, now: SystemTime::now(), older_than: None };
     facts.extend(waiters(entry).map(|waiters| ("Waiting", waiters)));
-    let unprocessed = unprocessed(world);
+    let unprocessed = unprocessed();
     if !unprocessed.is_empty() {
         facts.push(("Perhaps of", unprocessed));
     }
     let finding = finding(entry, &circumstances);
     let unknown = entry.value.is_none().then_some("what it waits for");
-    Ok(Report { findings: vec![finding], facts, unknown, ..world.report() })
+    Ok(Report { findings: vec![finding], facts, unknown, ..report })
 }
 
 /// What a cookie's state means.

@@ -42,7 +42,14 @@ const TAGS: [(&str, &str); 4] =
 pub fn explain(places: &Places, word: &str) -> Result<Report> {
     let world = match World::open(places) {
         Ok(world) => world,
-        Err(Fatal::NoDeviceMapper(report)) => return Ok(Report { asked: word.to_string(), ..*report }),
+        // A cookie may be there all the same: the semaphore is no device's.
+        Err(Fatal::NoDeviceMapper(report)) => {
+            let report = match as_cookie(word) {
+                Some(cookie) => cookie::explain_alone(&places.roots, cookie, *report).map_err(|error| error.during("explain"))?,
+                None => *report,
+            };
+            return Ok(Report { asked: word.to_string(), ..report });
+        }
         Err(Fatal::Error(error)) => return Err(error.during("explain")),
     };
     resolve(&world, word)
@@ -52,6 +59,11 @@ pub fn explain(places: &Places, word: &str) -> Result<Report> {
 pub(super) fn resolve(world: &World<'_>, word: &str) -> Result<Report> {
     let explained = world.subject(word).and_then(|subject| world.explain(word, &subject));
     explained.map_err(|error| error.during("explain"))
+}
+
+/// A number of a few digits is rather a name of something that is not there than a cookie.
+fn as_cookie(word: &str) -> Option<Cookie> {
+    word.parse().ok().filter(|_| word.starts_with("0x") || word.len() >= 4)
 }
 
 impl World<'_> {
@@ -89,9 +101,8 @@ impl World<'_> {
         if let Some(devno) = self.survey.number_of_kernel_name(word.replace('/', "!").as_bytes()) {
             return Ok(self.numbered(devno));
         }
-        // A number of a few digits is rather a name of something that is not there than a cookie.
-        match word.parse::<Cookie>() {
-            Ok(cookie) if word.starts_with("0x") || word.len() >= 4 => Ok(Subject::Cookie(cookie)),
+        match as_cookie(word) {
+            Some(cookie) => Ok(Subject::Cookie(cookie)),
             _ if links::look(&roots.dev, word) != Found::Missing => Ok(self.path(word)),
             _ => Ok(Subject::Name(word.to_string())),
         }

@@ -106,3 +106,22 @@ fn hostile_words_records_and_names_do_no_harm() {
         assert!(json.chars().all(|c| c == '\n' || !c.is_control()), "{word:?}: {json:?}");
     }
 }
+
+#[test]
+fn a_cookie_needs_no_device_mapper() {
+    let system = System::new();
+    let places = places(&system);
+    fs::create_dir_all(places.roots.proc.join("sysvipc")).unwrap();
+    fs::write(places.roots.proc.join("misc"), "237 loop-control\n").unwrap();
+    let sem = "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n 223150081 2147483647   600          1     0     0     0     0          0 1700000000\n";
+    fs::write(places.roots.proc.join("sysvipc/sem"), sem).unwrap();
+    let asked = |word: &str| {
+        let report = subject::explain(&places, word).unwrap();
+        (report.exists, report.asked, report.findings.iter().map(|finding| finding.reason.id).collect::<Vec<_>>())
+    };
+    let there = "0x0d4d0001";
+    assert_eq!(asked(there), (true, there.into(), vec!["cookie-unreadable", "no-device-mapper"]));
+    let gone = "0x0d4d0bad";
+    assert_eq!(asked(gone), (false, gone.into(), vec!["no-device-mapper", "cookie-gone"]));
+    assert_eq!(asked("root"), (false, "root".into(), vec!["no-device-mapper"]));
+}

@@ -1,8 +1,9 @@
 //! What is looked at once, whatever is asked: all devices, udevd, the rule files.
 
 use super::facts::Facts;
-use super::{Finding, Places, Report, Service, absent, called, links, reason};
+use super::{Finding, Places, Report, Service, called, links, reason};
 use crate::devno::Devno;
+use crate::dm;
 use crate::error::{Error, Result};
 use crate::rulefiles::RuleFiles;
 use crate::survey::Survey;
@@ -40,7 +41,7 @@ impl<'a> World<'a> {
         let survey = Survey::open(&places.roots);
         // Who may not open the control node is not told that there is nothing behind it.
         let answers = survey.as_ref().is_ok_and(|survey| survey.sources().is_privileged());
-        if !answers && absent::lacks_device_mapper(&places.roots) {
+        if !answers && dm::require_driver(&places.roots.dev, &places.roots.proc).is_err() {
             let findings = vec![Finding::new(&reason::NO_DEVICE_MAPPER)];
             return Err(Fatal::NoDeviceMapper(Box::new(Report { exists: false, findings, ..Report::new(service, rules) })));
         }

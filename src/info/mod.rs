@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::devno::Devno;
 use crate::dm::listing::Listing;
 use crate::dm::sysfs::{self, Sysfs};
-use crate::dm::{Control, Device, Listed, Target};
+use crate::dm::{self, Control, Device, Listed, Target};
 use crate::error::{Cause, Error, Result};
 use crate::name::{DmUuid, Owner};
 use crate::text::printable;
@@ -109,6 +109,15 @@ impl Default for Roots {
     }
 }
 
+/// All devices as everybody may see them.
+///
+/// # Errors
+/// No device-mapper in the kernel: root is told the same.
+fn unprivileged(roots: &Roots) -> Result<Listing> {
+    dm::require_driver(&roots.dev, &roots.proc)?;
+    Ok(sysfs::list(&roots.sys))
+}
+
 /// The opened sources, and a list of all devices to name the neighbours of one.
 #[derive(Debug)]
 pub struct Sources<'a> {
@@ -137,7 +146,7 @@ impl<'a> Sources<'a> {
                 let uuid = |devno| Sysfs::new(&roots.sys, devno).device().ok().and_then(|device| device.uuid);
                 (devices.iter().map(|device| Listed { uuid: uuid(device.devno), ..device }).collect(), Some(control))
             }
-            Err(error) if *error.cause() == Cause::Denied => (sysfs::list(&roots.sys), None),
+            Err(error) if *error.cause() == Cause::Denied => (unprivileged(roots)?, None),
             Err(error) => return Err(error),
         };
         devices.sort();

@@ -19,6 +19,17 @@ fn an_ordinary_user_learns_what_sysfs_and_udev_tell() {
 }
 
 #[test]
+fn an_ordinary_user_is_told_that_there_is_no_device_mapper() {
+    let system = System::new();
+    let names = || unprivileged(&system.roots).map(|devices| devices.len()).map_err(|error| error.to_string());
+    assert_eq!(names(), Ok(3));
+    fs::create_dir_all(&system.roots.proc).unwrap();
+    fs::write(system.roots.proc.join("misc"), "237 loop-control\n").unwrap();
+    let told = names().unwrap_err();
+    assert!(told.ends_with("/mapper/control: No such device; is device-mapper in the kernel? try `modprobe dm-mod`"), "{told}");
+}
+
+#[test]
 fn a_neighbour_of_another_kind_has_the_kernels_name() {
     let info = System::new().gather("254:0");
     let [disk] = info.dependencies.as_slice() else { panic!("{:?}", info.dependencies) };

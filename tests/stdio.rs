@@ -22,6 +22,30 @@ fn closed_standard_streams_are_opened_before_any_file_can_take_their_place() {
 }
 
 #[test]
+fn what_a_closed_standard_output_would_swallow_is_a_failure() {
+    let told = |command: &str| {
+        let script = format!(r#"exec "$0" {command} </dev/null >&-"#);
+        let output = Command::new("sh").args(["-c", &script, DMHELPER]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let failed = (Some(1), "dmhelper: write standard output: Bad file number; it is closed\n".to_string());
+    for command in ["cookie create", "version", "--help", "cookie flags 0x410001", "translate", "monitor", "cookie list"] {
+        assert_eq!(told(command), failed, "{command}");
+    }
+    // A cookie without flags has nothing to print.
+    assert_eq!(told("cookie flags 1"), (Some(0), String::new()));
+}
+
+#[test]
+fn a_cookie_whose_number_nobody_was_told_does_not_stay() {
+    // A namespace of its own, so that nobody else's cookies count.
+    let script = r#""$0" cookie create >&- && exit 9; "$0" cookie create >/dev/full && exit 9; "$0" cookie list"#;
+    let output = Command::new("unshare").args(["-r", "-i", "sh", "-c", script, DMHELPER]).output().unwrap();
+    let list = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && list.starts_with("no cookies; 0 of "), "{list}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn without_words_the_help_is_told_on_standard_error() {
     let run = |words: &[&str]| {
         let output = Command::new(DMHELPER).args(words).env_remove("DEVPATH").output().unwrap();

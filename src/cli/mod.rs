@@ -25,6 +25,7 @@ use std::io::Write;
 use argh::{ArgsInfo, FromArgs};
 
 use crate::error::{Error, Result};
+use crate::stdio;
 use crate::survey::Survey;
 
 /// Name, show and synchronise device-mapper devices (LVM, LUKS, multipath, …).
@@ -171,9 +172,12 @@ fn tell_troubles(command: &str, survey: &Survey<'_>) {
     }
 }
 
-/// Writes text to stdout at once.
+/// Writes text to stdout at once; where there is none, it is no fault to have nothing to say.
 fn print(text: &str) -> Result<()> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| Error::io("write", "standard output", &error))
+    if text.is_empty() {
+        return Ok(());
+    }
+    stdio::stdout()?.write_all(text.as_bytes()).map_err(|error| Error::io("write", "standard output", &error))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::info::Roots;
 use crate::info::find::Meaning;
 use crate::listen::monitor::{self, Options};
 use crate::listen::subject::Subject;
+use crate::stdio;
 use crate::uevent::socket;
 
 /// Show events of device-mapper devices as they happen: of those named, which need not exist yet, or of all.
@@ -50,7 +51,7 @@ impl Monitor {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::low_level::pipe::register(signal, sender.try_clone().map_err(failed)?).map_err(failed)?;
         }
-        let out = io::stdout().as_fd().try_clone_to_owned().map_err(|error| Error::io("write", "standard output", &error))?;
+        let out = stdio::stdout()?.as_fd().try_clone_to_owned().map_err(|error| Error::io("write", "standard output", &error))?;
         let both = self.kernel == self.udev;
         let options = Options { kernel: both || self.kernel, udev: both || self.udev, queue: self.queue };
         let mut lines = Lines::new(is_colourful());

@@ -7,6 +7,7 @@ use argh::{ArgsInfo, FromArgs};
 use crate::devno::Devno;
 use crate::error::{Error, Result};
 use crate::info::Roots;
+use crate::stdio;
 use crate::survey::Survey;
 use crate::text::printable;
 use crate::translate::{Reference, Translator};
@@ -22,8 +23,8 @@ const PIECE: usize = 64 << 10;
 impl Translate {
     pub(super) fn run(self) -> Result<()> {
         let roots = Roots::default();
+        let (mut input, mut output) = (std::io::stdin().lock(), stdio::stdout()?.lock());
         let mut names = Names::new(&roots);
-        let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
         let (mut piece, mut out) = (vec![0; PIECE], Vec::with_capacity(2 * PIECE));
         let mut translator = Translator::default();
         loop {

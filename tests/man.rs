@@ -167,6 +167,12 @@ fn every_command_and_option_of_the_help_is_in_the_page() {
         for sub in listed(&help, "Commands:") {
             open.push(command.iter().cloned().chain([sub.to_string()]).collect());
         }
+        // Both call a value the same.
+        for (option, value) in help.lines().next().unwrap().split("[--").skip(1).filter_map(|rest| rest.split_once('>')?.0.split_once(" <"))
+        {
+            let words = format!("--{option} {}", value.replace("...", "")).to_lowercase();
+            assert!(option.contains(']') || text.to_lowercase().contains(&words), "{command:?}: {words} is not in the man page");
+        }
         for option in listed(&help, "Options:") {
             let option = option.trim_end_matches(',');
             assert!(text.contains(option), "{command:?}: option {option} is not in the man page");

@@ -31,25 +31,26 @@ enum Values {
     Nothing,
 }
 
-/// The one table of what the names of arguments stand for.
-const VALUES: [(&str, Values); 17] = [
+/// The one table of what stands for an argument, by its name, and behind an option.
+const VALUES: [(&str, Values); 18] = [
     ("WHAT", Values::Explained),
-    ("patience", Values::Nothing),
     ("DEVICE", Values::Devices),
-    ("device", Values::Devices),
-    ("cookie", Values::Cookies),
-    ("columns", Values::Columns),
-    ("condition", Values::Comparison),
-    ("flags", Values::Flags),
-    ("for", Values::Words(&["present", "active", "usable", "settled", "event", "gone"])),
-    ("blkid", Values::Paths),
-    ("pid-file", Values::Paths),
-    ("command", Values::Paths),
+    ("MAJOR:MINOR", Values::Devices),
+    ("COOKIE", Values::Cookies),
+    ("COMMAND", Values::Paths),
     ("DIR", Values::Paths),
-    ("timeout", Values::Words(&["10s", "1min", "infinity"])),
-    ("blkid-timeout", Values::Nothing),
-    ("older-than", Values::Words(&["5min", "1h"])),
-    ("queue", Values::Nothing),
+    ("--output", Values::Columns),
+    ("--sort", Values::Columns),
+    ("--filter", Values::Comparison),
+    ("--flags", Values::Flags),
+    ("--for", Values::Words(&["present", "active", "usable", "settled", "event", "gone"])),
+    ("--blkid", Values::Paths),
+    ("--pid-file", Values::Paths),
+    ("--timeout", Values::Words(&["10s", "1min", "infinity"])),
+    ("--blkid-timeout", Values::Nothing),
+    ("--older-than", Values::Words(&["5min", "1h"])),
+    ("--patience", Values::Nothing),
+    ("--queue", Values::Nothing),
 ];
 
 /// A word and what it means.
@@ -139,9 +140,10 @@ fn answer(root: &CommandInfoWithArgs, words: &[&str], existing: impl Fn(Values) 
     argument.map_or_else(Answer::default, |argument| complete(values(argument.name), partial, existing))
 }
 
+/// What the table calls an option's value.
 fn value_name<'a>(flag: &FlagInfo<'a>) -> Option<&'a str> {
     match flag.kind {
-        FlagInfoKind::Option { arg_name } => Some(arg_name),
+        FlagInfoKind::Option { .. } => Some(flag.long),
         FlagInfoKind::Switch => None,
     }
 }

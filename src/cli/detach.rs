@@ -29,7 +29,7 @@ pub(super) struct Detach {
     dry_run: bool,
 
     /// how long to try again, and then to wait for udev: 500ms, 30s, 2min, 0 (once), infinity; default 5s
-    #[argh(option, default = "Timeout::BRIEF")]
+    #[argh(option, default = "Timeout::BRIEF", arg_name = "TIME")]
     timeout: Timeout,
 
     /// a device: MAJOR:MINOR, a path under /dev, a name or a UUID

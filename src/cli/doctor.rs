@@ -24,7 +24,7 @@ pub(super) struct Doctor {
     yes: bool,
 
     /// a device that is suspended for longer than this is in trouble (default: 2s)
-    #[argh(option, default = "Timeout::SUSPENDED")]
+    #[argh(option, default = "Timeout::SUSPENDED", arg_name = "TIME")]
     patience: Timeout,
 }
 

@@ -14,7 +14,7 @@ pub(super) struct Explain {
     #[argh(switch)]
     json: bool,
 
-    /// a device (number, path, name or UUID), a link, UUID=… or LABEL=… as in fstab, or a cookie
+    /// a device (number, path, name or UUID), a link, UUID=... or LABEL=... as in fstab, or a cookie
     #[argh(positional, arg_name = "WHAT")]
     what: String,
 }

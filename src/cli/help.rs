@@ -21,6 +21,23 @@ pub(super) fn text() -> String {
     format!("{}\n{uses}\nCommands:\n{commands}More: dmhelper COMMAND --help, man dmhelper\n", info.description)
 }
 
+/// What argh takes for optional, because there may be several, and is not.
+const REQUIRED: [(&str, &str, &str); 5] = [
+    ("wait", "[<DEVICE...>]", "<DEVICE...>"),
+    ("name", "[<DEVICE...>]", "<DEVICE...>"),
+    ("detach", "[--all] ", ""),
+    ("detach", "[<DEVICE...>]", "(--all | <DEVICE...>)"),
+    ("cookie run", "[COMMAND...]", "COMMAND..."),
+];
+
+/// argh's help of a command, with what argh cannot know: what is required, and the facts that options choose from.
+pub(super) fn of_command(text: &str) -> String {
+    let is_of = |command: &str| text.strip_prefix("Usage: dmhelper ").is_some_and(|rest| rest.starts_with(&format!("{command} ")));
+    let own = REQUIRED.iter().filter(|(command, ..)| is_of(command));
+    let text = own.fold(text.to_string(), |text, (_, optional, required)| text.replacen(optional, required, 1));
+    if is_of("ls") { text + &super::ls::help() } else { text }
+}
+
 /// As much of a command's description as fits a line: its first sentence, less what follows a colon or a comma.
 fn summary(description: &str, width: usize) -> &str {
     let sentence = description.split(". ").next().unwrap_or(description).trim_end_matches('.');
@@ -36,6 +53,8 @@ fn summary(description: &str, width: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use argh::FromArgs;
+
     use super::*;
 
     #[test]
@@ -52,6 +71,37 @@ mod tests {
             "Wait until devices, which need not exist yet, are usable"
         );
         assert_eq!(summary("Short. More.", 40), "Short");
+    }
+
+    /// The help of each command, as it is printed.
+    fn helps() -> Vec<String> {
+        let mut commands = vec![(Vec::new(), super::super::Arguments::get_args_info())];
+        let mut helps = vec![text()];
+        while let Some((path, command)) = commands.pop() {
+            for sub in command.commands {
+                let path: Vec<&str> = path.iter().copied().chain([sub.name]).collect();
+                let words: Vec<&str> = path.iter().copied().chain(["--help"]).collect();
+                helps.push(of_command(&super::super::Arguments::from_args(&["dmhelper"], &words).unwrap_err().output));
+                commands.push((path, sub.command));
+            }
+        }
+        helps
+    }
+
+    #[test]
+    fn a_help_is_ascii_and_tells_what_is_required_and_what_a_value_is() {
+        let helps = helps();
+        assert!(helps.len() > 25, "{}", helps.len());
+        for help in &helps {
+            assert!(help.is_ascii(), "{help}");
+            let usage = help.lines().next().unwrap_or_default();
+            let placeholders = usage.split('<').skip(1).filter_map(|rest| rest.split('>').next()).filter(|name| *name != "command");
+            placeholders.for_each(|name| assert!(!name.contains(char::is_lowercase) || name == "args", "{name}: {usage}"));
+        }
+        for (command, optional, required) in REQUIRED {
+            let help = helps.iter().find(|help| help.starts_with(&format!("Usage: dmhelper {command} "))).unwrap();
+            assert!(help.contains(required) && !help.contains(optional), "{help}");
+        }
     }
 
     #[test]

@@ -28,15 +28,15 @@ pub(super) struct Listen {
     claim_udev: bool,
 
     /// look at the content of usable devices with this program: util-linux's or busybox's blkid
-    #[argh(option)]
+    #[argh(option, arg_name = "PATH")]
     blkid: Option<PathBuf>,
 
     /// how long blkid may take for a device; default 5s
-    #[argh(option, default = "Timeout::PROBE")]
+    #[argh(option, default = "Timeout::PROBE", arg_name = "TIME")]
     blkid_timeout: Timeout,
 
     /// how much of the kernel's memory waiting events may take: bytes, or with K or M; default 128M
-    #[argh(option, default = "QUEUE", from_str_fn(super::size))]
+    #[argh(option, default = "QUEUE", from_str_fn(super::size), arg_name = "SIZE")]
     queue: usize,
 
     /// go to the background as soon as everything is in place
@@ -48,7 +48,7 @@ pub(super) struct Listen {
     detached: bool,
 
     /// write the process's number to this file as soon as everything is in place
-    #[argh(option)]
+    #[argh(option, arg_name = "PATH")]
     pid_file: Option<PathBuf>,
 }
 
@@ -57,11 +57,11 @@ pub(super) struct Listen {
 #[argh(subcommand, name = "event")]
 pub(super) struct EventCommand {
     /// look at the content of a usable device with this program: util-linux's or busybox's blkid
-    #[argh(option)]
+    #[argh(option, arg_name = "PATH")]
     blkid: Option<PathBuf>,
 
     /// how long blkid may take; default 5s
-    #[argh(option, default = "Timeout::PROBE")]
+    #[argh(option, default = "Timeout::PROBE", arg_name = "TIME")]
     blkid_timeout: Timeout,
 }
 

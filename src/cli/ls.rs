@@ -14,15 +14,15 @@ use crate::terminal::Terminal;
 #[argh(subcommand, name = "ls")]
 pub(super) struct Ls {
     /// columns, separated by commas: +COLUMN adds to the usual ones, all shows every one
-    #[argh(option, short = 'o', long = "output", arg_name = "columns")]
+    #[argh(option, short = 'o', long = "output", arg_name = "COLUMNS")]
     output: Option<String>,
 
     /// columns to sort by, separated by commas: -COLUMN the other way round (by default: name)
-    #[argh(option, long = "sort", arg_name = "columns")]
+    #[argh(option, long = "sort", arg_name = "COLUMNS")]
     sort: Option<String>,
 
     /// show only devices whose column fits: COLUMN=PATTERN with * and ?, or !=, <, <=, >, >=; all of several
-    #[argh(option, long = "filter", arg_name = "condition")]
+    #[argh(option, long = "filter", arg_name = "CONDITION")]
     filters: Vec<Filter>,
 
     /// print no line of headings

@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::stdio;
 use crate::survey::Survey;
 
-/// Name, show and synchronise device-mapper devices (LVM, LUKS, multipath, …).
+/// Show and explain device-mapper devices, and give them their names and links.
 #[derive(ArgsInfo, FromArgs, Debug)]
 struct Arguments {
     #[argh(subcommand)]
@@ -117,7 +117,7 @@ fn parse(words: impl IntoIterator<Item = OsString>) -> Result<std::result::Resul
     }
     match Arguments::from_args(&["dmhelper"], &words) {
         Ok(arguments) => Ok(Ok(arguments)),
-        Err(early) if early.status.is_ok() => print(&(early.output + &more_help(&words))).map(|()| Err(0)),
+        Err(early) if early.status.is_ok() => print(&help::of_command(&early.output)).map(|()| Err(0)),
         Err(early) => Err(words::fault(&Arguments::get_args_info(), &words, &early.output)),
     }
 }
@@ -130,14 +130,6 @@ fn size(text: &str) -> std::result::Result<usize, String> {
     };
     let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_shl(shift)).filter(|bytes| *bytes <= i32::MAX as usize);
     bytes.ok_or_else(|| Error::usage("size", text, "not a number of bytes such as 65536, 64K or 8M").to_string())
-}
-
-/// What argh cannot know of a command: the tables of facts that its options choose from.
-fn more_help(words: &[&str]) -> String {
-    match words {
-        ["ls", ..] => ls::help(),
-        _ => String::new(),
-    }
 }
 
 /// What succeeded, and what did not.

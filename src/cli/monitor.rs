@@ -33,7 +33,7 @@ pub(super) struct Monitor {
     json: bool,
 
     /// how much of the kernel's memory waiting events may take: bytes, or with K or M; default 128M
-    #[argh(option, default = "socket::QUEUE", from_str_fn(super::size))]
+    #[argh(option, default = "socket::QUEUE", from_str_fn(super::size), arg_name = "SIZE")]
     queue: usize,
 
     /// a device: MAJOR:MINOR, a path under /dev, a name or a UUID

@@ -16,7 +16,7 @@ use crate::udevdb::Record;
 #[argh(subcommand, name = "udev")]
 pub(super) struct Udev {
     /// the device, as MAJOR:MINOR
-    #[argh(positional)]
+    #[argh(positional, arg_name = "MAJOR:MINOR")]
     device: Devno,
 }
 

@@ -13,11 +13,11 @@ use crate::listen::wait::{self, Wish};
 #[argh(subcommand, name = "wait")]
 pub(super) struct Wait {
     /// present, active, usable, settled, event, event=NUMBER or gone; default usable
-    #[argh(option, long = "for", default = "Condition::Usable", from_str_fn(condition))]
+    #[argh(option, long = "for", default = "Condition::Usable", from_str_fn(condition), arg_name = "CONDITION")]
     condition: Condition,
 
     /// how long at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min
-    #[argh(option, default = "Timeout::DEFAULT")]
+    #[argh(option, default = "Timeout::DEFAULT", arg_name = "TIME")]
     timeout: Timeout,
 
     /// until every DEVICE meets the condition: the default

@@ -27,7 +27,7 @@ pub(super) struct List {
 #[argh(subcommand, name = "reap")]
 pub(super) struct Reap {
     /// leave younger cookies alone; with it, unused cookies that old count as left behind too
-    #[argh(option)]
+    #[argh(option, arg_name = "TIME")]
     older_than: Option<Timeout>,
 
     /// do it
@@ -41,7 +41,7 @@ pub(super) struct Reap {
 #[argh(subcommand, name = "complete-all")]
 pub(super) struct CompleteAll {
     /// leave younger cookies alone
-    #[argh(option)]
+    #[argh(option, arg_name = "TIME")]
     older_than: Option<Timeout>,
 
     /// do it

@@ -44,7 +44,7 @@ enum Command {
 #[argh(subcommand, name = "flags")]
 struct Flags {
     /// the cookie: decimal, 0x hexadecimal or leading-0 octal
-    #[argh(positional)]
+    #[argh(positional, arg_name = "COOKIE")]
     cookie: cookie::Cookie,
 }
 
@@ -57,7 +57,7 @@ struct Complete {
     any_ipc_namespace: bool,
 
     /// the cookie: decimal, 0x hexadecimal or leading-0 octal
-    #[argh(positional)]
+    #[argh(positional, arg_name = "COOKIE")]
     cookie: cookie::Cookie,
 }
 
@@ -66,7 +66,7 @@ struct Complete {
 #[argh(subcommand, name = "create")]
 struct Create {
     /// print it with these flags in its upper half, as an ioctl's event_nr: names, separated by commas
-    #[argh(option, from_str_fn(flags_from_names))]
+    #[argh(option, from_str_fn(flags_from_names), arg_name = "NAMES")]
     flags: Option<cookie::Flags>,
 }
 
@@ -75,7 +75,7 @@ struct Create {
 #[argh(subcommand, name = "inc")]
 struct Inc {
     /// the cookie
-    #[argh(positional)]
+    #[argh(positional, arg_name = "COOKIE")]
     cookie: cookie::Cookie,
 }
 

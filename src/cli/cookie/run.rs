@@ -21,7 +21,7 @@ use crate::udevd::Udevd;
 #[argh(subcommand, name = "run")]
 pub(super) struct Run {
     /// how long to wait for udev at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min
-    #[argh(option, default = "Timeout::DEFAULT")]
+    #[argh(option, default = "Timeout::DEFAULT", arg_name = "TIME")]
     timeout: Timeout,
 
     /// run although no udevd is running: something else completes
@@ -29,7 +29,7 @@ pub(super) struct Run {
     without_udevd: bool,
 
     /// the command and its arguments
-    #[argh(positional, greedy)]
+    #[argh(positional, greedy, arg_name = "COMMAND")]
     command: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Run {
 #[argh(subcommand, name = "guard")]
 pub(super) struct Guard {
     /// the cookie
-    #[argh(positional)]
+    #[argh(positional, arg_name = "COOKIE")]
     cookie: cookie::Cookie,
 }
 

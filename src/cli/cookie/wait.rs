@@ -14,7 +14,7 @@ use crate::udevd::Udevd;
 #[argh(subcommand, name = "release")]
 pub(super) struct Release {
     /// how long at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min
-    #[argh(option, default = "Timeout::DEFAULT")]
+    #[argh(option, default = "Timeout::DEFAULT", arg_name = "TIME")]
     timeout: Timeout,
 
     /// remove the cookie even when the time is over
@@ -26,7 +26,7 @@ pub(super) struct Release {
     without_udevd: bool,
 
     /// the cookie
-    #[argh(positional)]
+    #[argh(positional, arg_name = "COOKIE")]
     cookie: cookie::Cookie,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Release {
 #[argh(subcommand, name = "wait")]
 pub(super) struct Wait {
     /// how long at most: 500ms, 30s, 2min, 0 (do not wait), infinity; default 3min
-    #[argh(option, default = "Timeout::DEFAULT")]
+    #[argh(option, default = "Timeout::DEFAULT", arg_name = "TIME")]
     timeout: Timeout,
 
     /// leave the cookie for further events
@@ -47,7 +47,7 @@ pub(super) struct Wait {
     without_udevd: bool,
 
     /// the cookie
-    #[argh(positional)]
+    #[argh(positional, arg_name = "COOKIE")]
     cookie: cookie::Cookie,
 }
 

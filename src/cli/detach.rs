@@ -12,7 +12,8 @@ use crate::survey::Survey;
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "detach")]
 pub(super) struct Detach {
-    /// every device-mapper device that is not in use
+    /// every device-mapper device that is not in use. This acts at once, and asks nothing: --dry-run shows beforehand
+    /// what would go
     #[argh(switch)]
     all: bool,
 

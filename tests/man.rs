@@ -345,11 +345,20 @@ fn every_json_key_of_a_cookie_is_in_its_page_and_no_other() {
         last: Some(process),
     };
     let circumstances = Circumstances { udevd: Udevd::Running, busy: false, now: SystemTime::now(), older_than: None };
-    let text = cookies::json(&[entry], cookies::Usage { sets: 1, limit: Some(1) }, &circumstances).unwrap();
+    let usage = cookies::Usage { sets: 1, limit: Some(1) };
+    let text = cookies::json(std::slice::from_ref(&entry), usage, &circumstances).unwrap();
     let mut real = BTreeSet::new();
     keys(&serde_json::from_str(&text).unwrap(), "", &mut real);
     assert!(real.len() > 12, "{real:?}");
     assert_same(&items_of(COOKIE_PAGE, "JSON", "Va "), &real);
+
+    let page = section_of(COOKIE_PAGE, "JSON");
+    for (udevd, verdict) in [(Udevd::Running, "stuck"), (Udevd::Stopped, "udevd stopped"), (Udevd::Absent, "no udevd")] {
+        let text = cookies::json(std::slice::from_ref(&entry), usage, &Circumstances { udevd, ..circumstances }).unwrap();
+        let list: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(list["cookies"][0]["verdict"], verdict);
+        assert!(page.contains(&format!(".Qq {verdict} ,\n")), "{verdict}");
+    }
 }
 
 #[test]

@@ -132,6 +132,7 @@ pub fn json(entries: &[Entry], usage: Usage, circumstances: &Circumstances) -> R
             Verdict::InUse => "in use",
             Verdict::Waiting => "waiting",
             Verdict::Stuck => "stuck",
+            Verdict::NoUdevd if circumstances.udevd == Udevd::Stopped => "udevd stopped",
             Verdict::NoUdevd => "no udevd",
             Verdict::Left => "left behind",
             Verdict::Unknown => "unknown",

@@ -9,7 +9,8 @@ use crate::cookie::transaction::{Backend, Semaphore};
 use crate::error::{Error, Result};
 use crate::udevd::Udevd;
 
-/// Wait until udev has completed all events of a cookie, then remove it.
+/// End a script's transaction: wait until no notification is missing, then remove the cookie. With --cancel it is
+/// removed as well when the time is over.
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "release")]
 pub(super) struct Release {
@@ -30,7 +31,8 @@ pub(super) struct Release {
     cookie: cookie::Cookie,
 }
 
-/// Wait as release does; with --no-remove the cookie stays and can be used on.
+/// Wait until no notification is missing, then remove the cookie. With --no-remove it stays, and more events can be
+/// announced on it.
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "wait")]
 pub(super) struct Wait {

@@ -88,6 +88,7 @@ dmsetup create stopped --table "$table" &
 job=$!
 wait_until 20 cookie_waited_for
 expect_line 'udevd is stopped: 1 notification missing' "$(dmhelper cookie list)"
+expect_line '"verdict": "udevd stopped"' "$(dmhelper cookie list --json)"
 expect_line 'kept (udevd is stopped and may go on)' "$(dmhelper cookie reap --yes)"
 # Beside a tool that waits: one notification is missing to both, and the set is the tool's to remove.
 status=0

@@ -6,7 +6,6 @@ use std::fmt::Write;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::cookie::Flags;
 use crate::explain::links::{Found, Link};
 use crate::explain::{Finding, Report};
 use crate::info::{Info, State};
@@ -179,10 +178,9 @@ fn identity(info: &Info) -> Vec<String> {
 
 /// The flags that take something away: those that every tool sets say nothing.
 fn flags(info: &Info) -> Vec<String> {
-    let usual = Flags::PRIMARY_SOURCE.union(Flags::DISABLE_LIBRARY_FALLBACK);
     let flags = info.udev.as_ref().map(|record| record.flags()).unwrap_or_default();
     let prefix = info.device.uuid.as_ref().map_or(&b""[..], |uuid| uuid.prefix());
-    Flags::from_bits(flags.bits() & !usual.bits()).words(prefix).map(str::to_string).collect()
+    super::telling(flags).words(prefix).map(str::to_string).collect()
 }
 
 /// The state of a link in one word.

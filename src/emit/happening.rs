@@ -131,9 +131,7 @@ fn words(report: &Report) -> String {
 /// The cookie as `cookie list` shows it, and its flags but those that every tool sets; a removed device has no use for any.
 fn cookie_words(report: &Report) -> Vec<String> {
     let Some(cookie) = report.cookie else { return Vec::new() };
-    let usual = Flags::PRIMARY_SOURCE.union(Flags::DISABLE_LIBRARY_FALLBACK);
-    let shown = if report.what == What::Removed { 0 } else { !usual.bits() };
-    let flags = Flags::from_bits(cookie.flags().bits() & shown);
+    let flags = if report.what == What::Removed { Flags::default() } else { super::telling(cookie.flags()) };
     let prefix = report.uuid.as_ref().map_or(&b""[..], DmUuid::prefix);
     let key = cookie.key().map(|key| format!("cookie {key}"));
     key.into_iter().chain(flags.words(prefix).map(str::to_string)).collect()

@@ -12,3 +12,10 @@ pub mod table;
 pub mod tree;
 
 pub use dmhelper_core::event;
+
+use crate::cookie::Flags;
+
+/// The flags of a device for a person: those that every tool on libdevmapper sets say nothing.
+fn telling(flags: Flags) -> Flags {
+    Flags::from_bits(flags.bits() & !Flags::PRIMARY_SOURCE.union(Flags::DISABLE_LIBRARY_FALLBACK).bits())
+}

@@ -19,7 +19,7 @@ pub fn info(info: &Info) -> String {
     }
     if let Some(details) = info.device.details {
         rows.push("Opened", times(details.open_count));
-        rows.push("Last event", details.event_number.to_string());
+        rows.push("Event", format!("number {}", details.event_number));
     }
     if let Some(targets) = &info.targets {
         rows.list("Table", table(targets), "none");
@@ -158,7 +158,7 @@ fn udev(info: &Info, rows: &mut Rows) {
     rows.push("Udev", if info.udevd { "has processed it" } else { "had processed it; udevd is not running now" });
     let prefix = info.device.uuid.as_ref().map_or(&b""[..], DmUuid::prefix);
     let flags: Flags = record.flags();
-    rows.list("Flags", flags.words(prefix).map(str::to_string), "none");
+    rows.list("Flags", super::telling(flags).words(prefix).map(str::to_string), "none");
     if record.link_priority() != 0 {
         rows.push("Priority", format!("{} for its links, where other devices claim them too", record.link_priority()));
     }

@@ -53,14 +53,13 @@ Owner       LVM, volume my-data in group vg
 State       active
 Size        24 MiB (49152 sectors)
 Opened      2 times
-Last event  7
+Event       number 7
 Table       linear   sectors     0 to 32767  (16 MiB)
             striped  sectors 32768 to 49151  (8 MiB)
 Uses        below (253:1)
 Used by     no other device
 Udev        has processed it
-Flags       set up by a device-mapper tool
-            not to be scanned: LVM has not wiped it yet
+Flags       not to be scanned: LVM has not wiped it yet
 Priority    -100 for its links, where other devices claim them too
 Links       /dev/mapper/vg-my--data
 ";

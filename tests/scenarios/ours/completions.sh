@@ -29,6 +29,7 @@ assert_eq "a:b my\\\\x20disk vg-home" "$(in_bash 'dmhelper tree --json ')"
 assert_eq 'b' "$(in_bash 'dmhelper name a:')" 'bash has cut the word at its colon'
 assert_eq "my\\\\x20disk" "$(in_bash 'dmhelper name my\\x2')"
 assert_eq "$(printf '0x%08x' "$cookie")" "$(in_bash 'dmhelper cookie complete 0')"
+assert_eq 'active' "$(in_bash 'dmhelper wait --for=a')" 'bash has cut the word at its equals sign'
 assert_eq '' "$(in_bash 'dmhelper nothing-like-it ')"
 
 # --- fish ---------------------------------------------------------------------------------------------------------
@@ -37,6 +38,7 @@ mkdir -p /run/fish
 in_fish() { fish --no-config -c "source /usr/share/fish/vendor_completions.d/dmhelper.fish; complete -C'$1'"; }
 assert_eq 'listen ls' "$(in_fish 'dmhelper l' | cut -f1 | paste -sd' ')"
 assert_eq 'List all device-mapper devices, a line for each.' "$(in_fish 'dmhelper ls' | cut -f2 | head -n 1)"
+assert_eq '--for=active' "$(in_fish 'dmhelper wait --for=a')"
 assert_eq "vg-home	$(devno vg-home)" "$(in_fish 'dmhelper info vg')"
 assert_eq '/etc/passwd' "$(in_fish 'dmhelper info /etc/passw' | head -n 1)"
 assert_eq 'a:b my\x20disk vg-home' "$(in_fish 'dmhelper tree --json ' | cut -f1 | sort | paste -sd' ')"

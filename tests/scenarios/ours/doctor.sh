@@ -135,7 +135,9 @@ mkfs.ext4 -q -U 01234567-89ab-cdef-0123-456789abcdef /dev/vg/home
 quiesce
 replay change
 cookie=$(dmhelper cookie create)
-sed -n '/^.Sh EXAMPLES/,/^.Sh SEE/s/^.Dl //p' /usr/share/man/man8/dmhelper-explain.8 >/run/examples
+# A line of its own, or a display whose lines end in a pipe.
+sed -n '/^.Sh EXAMPLES/,/^.Sh SEE/{s/^.Dl //p;/^.Bd/,/^.Ed/{/^[^.]/p}}' /usr/share/man/man8/dmhelper-explain.8 |
+	sed ':more;/|$/{N;s/\n */ /;b more}' >/run/examples
 assert_eq 5 "$(wc -l </run/examples)" examples
 while read -r example; do
 	bash -o pipefail -c "$example" >/run/out 2>/run/line </dev/null || fail "$example: $(cat /run/line)"

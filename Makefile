@@ -15,6 +15,8 @@ UDEVRULESDIR ?= /usr/lib/udev/rules.d
 # debian:   55-dm, 56-lvm, 60-persistent-storage-dm, 95-dm-notify (Debian and its children).
 # The default is the system's own: rules under other names than the distribution's would stand beside them.
 RULES_LAYOUT ?= $(if $(wildcard /etc/debian_version),debian,upstream)
+# The units of the resident completer, which nothing turns on; empty: none are installed.
+SYSTEMDUNITDIR ?= $(PREFIX)/lib/systemd/system
 # dracut's modules; it looks nowhere else. Without ours, dracut adds its own rules and dmsetup to an image; where there is no dracut, nobody
 # reads them. Empty: not installed.
 DRACUTDIR    ?= /usr/lib/dracut
@@ -80,7 +82,7 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 
 # Does not build: root need not have a Rust toolchain.
-install: ## binary, rules, modules and hooks for initramfs images, man pages, completions; see README.md for the variables
+install: ## binary, rules, units, modules and hooks for initramfs images, man pages, completions; see README.md for the variables
 	$(if $(BINARY),,$(error nothing to install: run "make build" first))
 	$(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
@@ -88,6 +90,11 @@ install: ## binary, rules, modules and hooks for initramfs images, man pages, co
 		$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules &&) true
 	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|g' \
 		$(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES))
+ifneq ($(SYSTEMDUNITDIR),)
+	install -D -m 0644 systemd/dmhelper-completer.socket $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.socket
+	install -D -m 0644 systemd/dmhelper-completer.service.in $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.service
+	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|' $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.service
+endif
 ifneq ($(DRACUTDIR),)
 	$(foreach module,$(DRACUT_MODULES),install -D -m 0755 -t $(DESTDIR)$(DRACUTDIR)/modules.d/$(module) \
 		dracut/$(module)/*.sh &&) true
@@ -115,6 +122,7 @@ uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYO
 		if head -n 1 $$rule | grep -qF 'dmhelper(8)'; then echo "rm -f $$rule"; rm -f $$rule; else echo "kept $$rule: not dmhelper's"; fi; \
 		done
 	rm -f $(DESTDIR)$(BASHCOMPDIR)/dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
+	$(if $(SYSTEMDUNITDIR),rm -f $(addprefix $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.,socket service))
 	$(if $(DRACUTDIR),rm -rf $(addprefix $(DESTDIR)$(DRACUTDIR)/modules.d/,$(DRACUT_MODULES)))
 	$(if $(INITRAMFSTOOLSDIR),rm -f $(addprefix $(DESTDIR)$(INITRAMFSTOOLSDIR)/,$(INITRAMFS_TOOLS)))
 	rm -rf $(DESTDIR)$(DOCDIR)

@@ -42,6 +42,7 @@
 //! the program itself only gives its `main` the name that the C library calls.
 
 pub mod cli;
+pub mod completer;
 pub mod cookie;
 pub mod deadline;
 pub mod detach;

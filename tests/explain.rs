@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use dmhelper::completer::Completer;
 use dmhelper::devno::Devno;
 use dmhelper::dm::Device;
 use dmhelper::doctor::{Diagnosis, Trouble};
@@ -152,7 +153,7 @@ fn specimen() -> Report {
         holders: vec![Finding::new(&reason::MOUNTED).with("detail", "/home").with("other", "/home")],
         facts: vec![("Used by", vec!["nobody".to_string()])],
         unknown: Some("its openers"),
-        ..Report::new(Service { udevd: Udevd::Running, busy: false, stand_in: false }, RuleFiles(vec![rule]))
+        ..Report::new(Service { udevd: Udevd::Running, busy: false, stand_in: false, completer: Completer::Absent }, RuleFiles(vec![rule]))
     }
 }
 

@@ -1,13 +1,13 @@
+mod completer;
+mod service;
+
 use std::io::{self, Read};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use argh::{ArgsInfo, FromArgs};
 use nix::errno::Errno;
-use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, access};
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::deadline::Timeout;
 use crate::dm::{Control, Selector};
@@ -23,6 +23,10 @@ use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Socket};
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "listen")]
 pub(super) struct Listen {
+    /// beside udevd: complete the cookies of the events that it has processed, and do nothing else
+    #[argh(switch)]
+    complete_only: bool,
+
     /// be taken for udevd: tools on libdevmapper then wait for us
     #[argh(switch)]
     claim_udev: bool,
@@ -93,15 +97,25 @@ fn engine(places: Places) -> Result<Engine> {
 impl Listen {
     /// Tells the program's exit status.
     pub(super) fn run(self) -> Result<u8> {
+        if self.complete_only && (self.claim_udev || self.blkid.is_some()) {
+            return Err(Error::usage(
+                "listen",
+                "--complete-only",
+                "links and /run/udev/control are udevd's own; leave the other options out",
+            ));
+        }
         let places = places(self.blkid.clone(), self.blkid_timeout)?;
         if self.daemon {
             return self.start_daemon();
         }
-        refuse_beside_udevd()?;
         if self.detached {
             // Out of the reach of the terminal and of the group that started us.
             let _ = nix::unistd::setsid();
         }
+        if self.complete_only {
+            return completer::run(&self);
+        }
+        refuse_beside_udevd()?;
         umask(Mode::from_bits_truncate(0o022));
         // Subscribed before the first look: what happens in between comes as an event.
         let socket = Socket::open(true, false, self.queue)?;
@@ -113,19 +127,13 @@ impl Listen {
         for error in engine.look_around(&present, &seen) {
             log::error!("{error}");
         }
-        let stop = stop_pipe()?;
+        let stop = service::stop_pipe()?;
         let buffer = vec![0; DATAGRAM_MAX];
-        harden();
-        announce(self.pid_file.as_deref())?;
-        if self.detached {
-            crate::log::to_system();
-            detach()?;
-        }
+        service::harden();
+        self.ready()?;
         let standalone = Standalone { engine, socket, control: &control, claim, buffer, stop, sys: Path::new(SYS), proc: Path::new(PROC) };
         let counts = standalone.run();
-        if let Some(path) = &self.pid_file {
-            let _ = std::fs::remove_file(path);
-        }
+        self.gone();
         let counts = counts?;
         log::info!(
             "listen: {} events, {} cookies completed, {} datagrams dropped, {} times overrun",
@@ -139,6 +147,22 @@ impl Listen {
 }
 
 impl Listen {
+    /// Everything is in place.
+    fn ready(&self) -> Result<()> {
+        service::announce(self.pid_file.as_deref())?;
+        if self.detached {
+            crate::log::to_system();
+            service::detach()?;
+        }
+        Ok(())
+    }
+
+    fn gone(&self) {
+        if let Some(path) = &self.pid_file {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     /// Starts itself once more and waits until that one is ready, so that whoever waits for us knows that it is, or
     /// sees why it is not.
     fn start_daemon(self) -> Result<u8> {
@@ -150,6 +174,7 @@ impl Listen {
         command.args(["listen", "--detached", "--queue", &self.queue.to_string()]);
         command.args(["--blkid-timeout", &self.blkid_timeout.to_string()]);
         command.args(self.claim_udev.then_some("--claim-udev"));
+        command.args(self.complete_only.then_some("--complete-only"));
         for (option, path) in [("--blkid", &self.blkid), ("--pid-file", &self.pid_file)] {
             if let Some(path) = path {
                 command.arg(option).arg(absolute(path));
@@ -210,61 +235,4 @@ fn refuse_beside_udevd() -> Result<()> {
         Udevd::Absent => Ok(()),
         _ => Err(Error::os("listen", "uevents", Errno::EADDRINUSE).advise("a udevd is running: the events are its own")),
     }
-}
-
-/// Says that everything is in place and lets go of what the starting process may still wait for.
-fn detach() -> Result<()> {
-    super::print("ready\n")?;
-    let failed = |error: io::Error| Error::io("detach", "from the terminal", &error);
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
-    nix::unistd::dup2_stdout(&null).map_err(|errno| failed(errno.into()))?;
-    nix::unistd::dup2_stderr(&null).map_err(|errno| failed(errno.into()))?;
-    std::env::set_current_dir("/").map_err(failed)
-}
-
-/// Becomes readable with SIGINT or SIGTERM.
-fn stop_pipe() -> Result<UnixStream> {
-    let made = UnixStream::pair().and_then(|(stop, signalled)| {
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::low_level::pipe::register(signal, signalled.try_clone()?)?;
-        }
-        Ok(stop)
-    });
-    made.map_err(|error| Error::io("catch", "signals", &error))
-}
-
-/// From here on nothing of this process is swapped out or thrown away, so that it works while the disks under the root
-/// file system and the swap do not; and it is the last to be killed for want of memory. What is not permitted is said.
-fn harden() {
-    // The heap grows now, not when memory is short; all that is kept for good has its place in it already.
-    drop(std::hint::black_box(vec![0u8; 96 << 10]));
-    if let Err(errno) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
-        log::warn!("{}", Error::os("lock", "memory", errno));
-    }
-    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "-1000") {
-        log::warn!("{}", Error::io("write", "/proc/self/oom_score_adj", &error));
-    }
-}
-
-/// Tells whoever waits that everything is in place: by the pid file, and systemd by its notification socket.
-fn announce(pid_file: Option<&Path>) -> Result<()> {
-    if let Some(path) = pid_file {
-        let written = std::fs::write(path, format!("{}\n", std::process::id()));
-        written.map_err(|error| Error::io("write", path.as_os_str().as_encoded_bytes(), &error))?;
-    }
-    if let Some(socket) = std::env::var_os("NOTIFY_SOCKET") {
-        notify(&socket).map_err(|error| Error::io("notify", socket.as_encoded_bytes(), &error))?;
-    }
-    Ok(())
-}
-
-/// sd_notify(3): one datagram; a leading `@` stands for the abstract namespace.
-fn notify(socket: &std::ffi::OsStr) -> io::Result<()> {
-    use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::net::{SocketAddr, UnixDatagram};
-    let address = match socket.as_encoded_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-        _ => SocketAddr::from_pathname(socket)?,
-    };
-    UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address).map(drop)
 }

@@ -8,10 +8,10 @@ mod stale;
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::cookie::census;
-use crate::cookie::reap::{self, Circumstances, Treatment};
+use crate::cookie::reap::{self, Treatment};
 use crate::devno::Devno;
 use crate::dm::{Device, Selector};
 use crate::error::Result;
@@ -192,14 +192,14 @@ fn machine(world: &World<'_>) -> Vec<Finding> {
         Udevd::Stopped => findings.push(all(&reason::UDEVD_STOPPED)),
         Udevd::Absent | Udevd::Running => {}
     }
+    findings.extend(cookie::completer(world.service.completer));
     // Where there is no udevd at all, nobody reads rules either.
     if !world.service.stand_in && world.service.udevd != Udevd::Absent {
         let finding = |fault: &Fault<'_>| crate::explain::device::rule_finding(&world.rules, fault, &all);
         findings.extend(world.rules.faults().iter().map(finding));
     }
     let Ok((entries, sets)) = census::take(&roots.proc) else { return findings };
-    let now = SystemTime::now();
-    let circumstances = Circumstances { udevd: world.service.udevd, busy: world.service.busy, now, older_than: None };
+    let circumstances = world.service.circumstances();
     for entry in &entries {
         // Only what is provably stuck: `dmhelper cookie reap` would treat it.
         if !matches!(reap::reap(entry, &circumstances, || false), Treatment::Keep(_)) {

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::completer::Completer;
 use crate::explain::Service;
 use crate::info::system::System;
 use crate::rulefiles::{FILES, RuleFiles};
@@ -25,7 +26,7 @@ fn found(udevd: Udevd, spoil: impl Fn(&Places)) -> Vec<(&'static str, Option<Str
     let world = World {
         places: &places,
         survey: system.survey(),
-        service: Service { udevd, busy: false, stand_in: false },
+        service: Service { udevd, busy: false, stand_in: false, completer: Completer::Absent },
         rules: RuleFiles::find(&places.root),
     };
     let diagnosis = diagnose(&world, &[]);

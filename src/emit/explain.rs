@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::completer::Completer;
 use crate::explain::links::{Found, Link};
 use crate::explain::{Finding, Report};
 use crate::info::{Info, State};
@@ -52,6 +53,7 @@ pub fn text(report: &Report, terminal: Terminal) -> String {
         page.rows(label, lines.clone());
     }
     page.rows("udevd", vec![service(report).to_string()]);
+    page.rows("Completer", completer(report.service.completer));
     page.rows("Rules", rules(report));
     if let Some(unknown) = report.unknown {
         page.rows("Root only", vec![unknown.to_string()]);
@@ -226,6 +228,16 @@ fn service(report: &Report) -> &'static str {
         Udevd::Running => "running, with nothing left to do",
         Udevd::Stopped => "stopped (SIGSTOP, a debugger)",
         Udevd::Absent => "not running",
+    }
+}
+
+/// Who completes cookies, where that is not a process for each.
+fn completer(completer: Completer) -> Vec<String> {
+    match completer {
+        Completer::Absent => Vec::new(),
+        Completer::Running { pid, behind: false } => vec![format!("running (process {pid})")],
+        Completer::Running { pid, behind: true } => vec![format!("running (process {pid}), with events left to look at")],
+        Completer::Stopped { pid } => vec![format!("stopped (process {pid}: SIGSTOP, a debugger)")],
     }
 }
 

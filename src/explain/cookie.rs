@@ -1,9 +1,8 @@
 //! What waits for a cookie, and whether it waits in vain.
 
-use std::time::SystemTime;
-
 use super::world::World;
 use super::{Finding, Report, reason};
+use crate::completer::Completer;
 use crate::cookie::census::{self, Entry, Verdict};
 use crate::cookie::reap::Circumstances;
 use crate::cookie::{Cookie, Flags};
@@ -48,15 +47,15 @@ fn explain_in(roots: &Roots, cookie: Cookie, report: Report, unprocessed: impl F
     let Some(entry) = entries.iter().find(|entry| entry.row.key == key) else {
         return Ok(Report { exists: false, findings: vec![Finding::new(&reason::COOKIE_GONE)], facts, ..report });
     };
-    let circumstances = Circumstances { udevd: service.udevd, busy: service.busy, now: SystemTime::now(), older_than: None };
+    let circumstances = service.circumstances();
     facts.extend(waiters(entry).map(|waiters| ("Waiting", waiters)));
     let unprocessed = unprocessed();
     if !unprocessed.is_empty() {
         facts.push(("Perhaps of", unprocessed));
     }
-    let finding = finding(entry, &circumstances);
+    let findings = [finding(entry, &circumstances)].into_iter().chain(completer(service.completer)).collect();
     let unknown = entry.value.is_none().then_some("what it waits for");
-    Ok(Report { findings: vec![finding], facts, unknown, ..report })
+    Ok(Report { findings, facts, unknown, ..report })
 }
 
 /// What a cookie's state means.
@@ -72,6 +71,14 @@ pub(crate) fn finding(entry: &Entry, circumstances: &Circumstances) -> Finding {
         Verdict::Unknown => &reason::COOKIE_UNREADABLE,
     };
     Finding::new(reason).with("cookie", entry.row.key.to_string()).with("detail", detail(entry, circumstances))
+}
+
+/// What is wrong with who would complete it.
+pub(crate) fn completer(completer: Completer) -> Option<Finding> {
+    match completer {
+        Completer::Stopped { pid } => Some(Finding::new(&reason::COMPLETER_STOPPED).with("other", pid.to_string())),
+        Completer::Absent | Completer::Running { .. } => None,
+    }
 }
 
 /// The census's own words, without the verdict that the sentence around them states.

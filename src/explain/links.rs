@@ -193,7 +193,7 @@ mod tests {
     fn claims_come_from_udevs_list_or_from_the_records_and_the_winner_is_first() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let roots = Roots { dev: at("dev"), sys: at("sys"), proc: at("proc"), run_udev: at("udev") };
+        let roots = Roots { dev: at("dev"), sys: at("sys"), proc: at("proc"), run_udev: at("udev"), run_dmhelper: at("dmhelper") };
         fs::create_dir_all(at("udev/data")).unwrap();
         fs::create_dir_all(at("sys/dev/block")).unwrap();
         let [low, high, other] = [0, 1, 2].map(|minor| Devno::new(253, minor).unwrap());

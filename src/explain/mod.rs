@@ -15,7 +15,10 @@ pub mod subject;
 pub(crate) mod world;
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
+use crate::completer::Completer;
+use crate::cookie::reap::Circumstances;
 use crate::devno::Devno;
 use crate::info::{Info, Roots};
 use crate::rulefiles::RuleFiles;
@@ -99,6 +102,8 @@ pub struct Service {
     pub busy: bool,
     /// Whether `dmhelper listen` stands in its place, to which rule files mean nothing.
     pub stand_in: bool,
+    /// Who completes cookies in place of a process for each.
+    pub completer: Completer,
 }
 
 impl Service {
@@ -106,7 +111,14 @@ impl Service {
         // Who may not find out sees at least the records.
         let udevd = Udevd::find(&roots.run_udev, &roots.proc).unwrap_or(Udevd::Absent);
         let stand_in = udevd == Udevd::Running && !Udevd::has_process(&roots.proc);
-        Self { udevd, busy: Udevd::is_busy(&roots.run_udev), stand_in }
+        let completer = Completer::find(&roots.run_dmhelper, &roots.proc);
+        Self { udevd, busy: Udevd::is_busy(&roots.run_udev), stand_in, completer }
+    }
+
+    /// What is known beside a cookie.
+    pub(crate) fn circumstances(self) -> Circumstances {
+        let busy = self.busy || self.completer.is_busy();
+        Circumstances { udevd: self.udevd, busy, now: SystemTime::now(), older_than: None }
     }
 }
 

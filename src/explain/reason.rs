@@ -50,6 +50,10 @@ reasons! {
     UDEVD_BUSY: "udevd-busy", "udevd has not finished with {device}: it has events left to process.",
         ["Wait: dmhelper wait --timeout 3min {name}", "If it never ends, a program that a rule runs hangs: ps -ef --forest | grep -A3 udev"];
 
+    COMPLETER_STOPPED: "completer-stopped",
+        "The resident completer (process {other}) is stopped (SIGSTOP, a debugger): the cookies that udev's rules leave to it wait.",
+        ["Let it go on: kill -CONT {other}", "Or end it: kill -KILL {other}"];
+
     // What udevd recorded.
     NO_RECORD: "no-record", "udev has never processed {device}: it has no event left and no record of it.", ["{trigger}"];
     FORMER_RECORD: "former-record", "udev has not processed {device}: what it recorded under that number is an earlier device's.",

@@ -101,11 +101,19 @@ pub struct Roots {
     pub proc: PathBuf,
     /// udev's runtime directory.
     pub run_udev: PathBuf,
+    /// dmhelper's own.
+    pub run_dmhelper: PathBuf,
 }
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { dev: "/dev".into(), sys: "/sys".into(), proc: "/proc".into(), run_udev: "/run/udev".into() }
+        Self {
+            dev: "/dev".into(),
+            sys: "/sys".into(),
+            proc: "/proc".into(),
+            run_udev: "/run/udev".into(),
+            run_dmhelper: "/run/dmhelper".into(),
+        }
     }
 }
 

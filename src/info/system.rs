@@ -21,7 +21,8 @@ impl System {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let system = Self { roots: Roots { dev: at("dev"), sys: at("sys"), proc: at("proc"), run_udev: at("udev") }, _folder: folder };
+        let roots = Roots { dev: at("dev"), sys: at("sys"), proc: at("proc"), run_udev: at("udev"), run_dmhelper: at("dmhelper") };
+        let system = Self { roots, _folder: folder };
         system.device("loop0", "7:0", "409600", &[], &["dm-0"]);
         system.device("dm-0", "254:0", "49152", &["loop0"], &["dm-10"]);
         system.dm("dm-0", "vg-my--data", "LVM-7vPI6fXEkxBUKCKodQ9MPY82MtD93q6izTRk2Fvgk2zKKKGmj2gWOY162bK3IR6h", "0");

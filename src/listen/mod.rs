@@ -1,6 +1,7 @@
 //! The event loops: following events as they come.
 
 pub mod claim;
+pub mod completer;
 pub mod condition;
 mod devices;
 pub mod engine;

@@ -5,10 +5,10 @@
 //! is a file; and in between udevd runs, while with nothing to do it sleeps.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::udevd::Udevd;
+use crate::uevent::queued;
 
 /// What udevd has left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +47,15 @@ pub fn backlog(run_udev: &Path, proc: &Path) -> Backlog {
 
 /// A process as /proc/PID/stat shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Process {
-    pid: u32,
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
     parent: u32,
     state: u8,
 }
 
 /// The processes named as udevd whose parent is not: workers are children of the main one.
-fn main_processes(proc: &Path) -> Vec<Process> {
+pub fn main_processes(proc: &Path) -> Vec<Process> {
     let entries = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok());
     let named = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let all: Vec<_> = named.filter_map(|pid| parse(pid, &fs::read(proc.join(format!("{pid}/stat"))).ok()?)).collect();
@@ -77,27 +78,16 @@ fn parse(pid: u32, stat: &[u8]) -> Option<Process> {
 /// The inodes of a process's sockets; `None` for those who may not see them.
 fn sockets(process: &Path) -> Option<Vec<u64>> {
     let entries = fs::read_dir(process.join("fd")).ok()?;
-    let inode = |entry: std::io::Result<fs::DirEntry>| {
-        let target = fs::read_link(entry.ok()?.path()).ok()?;
-        let digits = target.as_os_str().as_bytes().strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-        str::from_utf8(digits).ok()?.parse().ok()
-    };
+    let inode = |entry: std::io::Result<fs::DirEntry>| queued::inode(&fs::read_link(entry.ok()?.path()).ok()?);
     Some(entries.filter_map(inode).collect())
 }
 
 /// Whether kernel events wait in one of these sockets, or, where they are not known, in that of any other subscriber to
-/// the kernel's events alone (netlink(7): `sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode`; 15 is
-/// NETLINK_KOBJECT_UEVENT).
+/// the kernel's events alone.
 fn is_waiting(table: &[u8], sockets: Option<&[u64]>) -> bool {
-    String::from_utf8_lossy(table).lines().any(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [_, "15", _, groups, memory, .., inode] = fields.as_slice() else { return false };
-        let Ok(groups) = u32::from_str_radix(groups, 16) else { return false };
-        let own = match sockets {
-            Some(sockets) => groups & 1 != 0 && inode.parse().is_ok_and(|inode| sockets.contains(&inode)),
-            None => groups == 1,
-        };
-        own && *memory != "0"
+    queued::rows(table).any(|row| {
+        let own = sockets.map_or(row.groups == 1, |sockets| row.groups & 1 != 0 && sockets.contains(&row.inode));
+        own && row.waiting
     })
 }
 

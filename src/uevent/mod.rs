@@ -2,6 +2,7 @@
 
 pub mod monitor;
 pub mod parse;
+pub mod queued;
 pub mod socket;
 
 pub use parse::Uevent;

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, UnixCredentials, bind, recvmsg,
-    setsockopt, socket, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, UnixCredentials, bind, getsockname,
+    recvmsg, setsockopt, socket, sockopt,
 };
 
 use super::{Source, Uevent, monitor};
@@ -53,10 +53,35 @@ impl Socket {
         if setsockopt(&fd, sockopt::RcvBufForce, &queue).is_err() {
             setsockopt(&fd, sockopt::RcvBuf, &queue).map_err(failed)?;
         }
-        setsockopt(&fd, sockopt::PassCred, &true).map_err(failed)?;
+        let subscription = Self::with_credentials(fd)?;
         let groups = if kernel { GROUP_KERNEL } else { 0 } | if udev { GROUP_UDEV } else { 0 };
-        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups)).map_err(failed)?;
+        bind(subscription.fd.as_raw_fd(), &NetlinkAddr::new(0, groups)).map_err(failed)?;
+        Ok(subscription)
+    }
+
+    /// Takes over a subscription to udevd's events that another process has made; the size of its queue is that one's.
+    pub fn adopt(fd: OwnedFd) -> Result<Self> {
+        let wrong =
+            |cause| Error::malformed("listen", "uevents", cause).advise("the unit of the socket has ListenNetlink=kobject-uevent 2");
+        let address = getsockname::<NetlinkAddr>(fd.as_raw_fd()).map_err(|_| wrong("the socket that was passed is none of netlink"))?;
+        if address.groups() != GROUP_UDEV {
+            return Err(wrong("the socket that was passed has not subscribed to the events of udevd, or not to them alone"));
+        }
+        Self::with_credentials(fd)
+    }
+
+    fn with_credentials(fd: OwnedFd) -> Result<Self> {
+        setsockopt(&fd, sockopt::PassCred, &true).map_err(|errno| Error::os("listen", "uevents", errno))?;
         Ok(Self { fd, control: cmsg_space!(UnixCredentials) })
+    }
+
+    /// The same socket under a descriptor of at least this number; under its own where the limit is lower.
+    #[must_use]
+    pub fn raised(self, min: i32) -> Self {
+        match rustix::io::fcntl_dupfd_cloexec(&self.fd, min) {
+            Ok(fd) => Self { fd, ..self },
+            Err(_) => self,
+        }
     }
 
     /// Takes one datagram into the buffer, without waiting.

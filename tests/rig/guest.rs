@@ -138,10 +138,11 @@ pub(crate) fn prepare(scenario: &Scenario, rules: Rules) -> Result<TempDir, Stri
         copy_tree(&neighbours, &here.join("rules.d"))?;
     }
     let config = format!(
-        "RIG_RULES={}\nRIG_DEADLINE={}\nRIG_UDEV_DEBUG={}\n",
+        "RIG_RULES={}\nRIG_DEADLINE={}\nRIG_UDEV_DEBUG={}\nRIG_INIT={}\n",
         rules_label(scenario, rules),
         scenario.deadline().as_secs(),
-        if scenario.debugs_udevd() { "yes" } else { "no" }
+        if scenario.debugs_udevd() { "yes" } else { "no" },
+        if scenario.under_systemd() { "systemd" } else { "boot.sh" }
     );
     fs::write(here.join("config"), config).map_err(io)?;
     Ok(shared)

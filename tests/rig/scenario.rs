@@ -124,6 +124,11 @@ impl Scenario {
         self.header.get("udevd").is_some_and(|value| value == "debug")
     }
 
+    /// Whether systemd is the guest's first process, and udevd one of its services.
+    pub(crate) fn under_systemd(&self) -> bool {
+        self.header.get("udevd").is_some_and(|value| value == "systemd")
+    }
+
     /// The same scenario as a test of its own with `dmhelper listen` in udevd's place, if it makes sense there.
     pub(crate) fn for_listen(&self) -> Option<Self> {
         self.header.get("listen").filter(|value| *value == "yes")?;

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 use argh::{ArgsInfo, FromArgs};
 
 use super::{RUN_UDEV, Timeout};
+use crate::completer::Completer;
 use crate::cookie::census::{self, Entry};
 use crate::cookie::reap::{self, Circumstances, Treatment};
 use crate::cookie::sem::Set;
@@ -50,10 +51,12 @@ pub(super) struct CompleteAll {
 }
 
 const PROC: &str = "/proc";
+const RUN_DMHELPER: &str = "/run/dmhelper";
 
 fn circumstances(older_than: Option<Duration>) -> Result<Circumstances> {
-    let run = Path::new(RUN_UDEV);
-    Ok(Circumstances { udevd: Udevd::find(run, Path::new(PROC))?, busy: Udevd::is_busy(run), now: SystemTime::now(), older_than })
+    let (run, proc) = (Path::new(RUN_UDEV), Path::new(PROC));
+    let busy = Udevd::is_busy(run) || Completer::find(Path::new(RUN_DMHELPER), proc).is_busy();
+    Ok(Circumstances { udevd: Udevd::find(run, proc)?, busy, now: SystemTime::now(), older_than })
 }
 
 impl List {

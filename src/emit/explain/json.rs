@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::state;
+use crate::completer::Completer;
 use crate::emit::columns::state_word;
 use crate::emit::json::{Text, harmless};
 use crate::error::{Error, Result};
@@ -72,6 +73,7 @@ struct Daemon {
     state: &'static str,
     busy: bool,
     stand_in: bool,
+    completer: &'static str,
 }
 
 #[derive(Serialize)]
@@ -104,6 +106,11 @@ pub fn json(report: &Report) -> Result<String> {
             },
             busy: report.service.busy,
             stand_in: report.service.stand_in,
+            completer: match report.service.completer {
+                Completer::Absent => "absent",
+                Completer::Running { .. } => "running",
+                Completer::Stopped { .. } => "stopped",
+            },
         },
         rules: report.rules.0.iter().map(rule).collect(),
         needs_root: report.unknown,

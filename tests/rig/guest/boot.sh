@@ -2,7 +2,7 @@
 # Second stage of the guest, inside the writable overlay: install the rules under test, start udevd, run the scenario
 # under its own deadline, switch the machine off. What the host needs to know is written to /rig/out.
 # shellcheck source=/dev/null
-. /rig/config # RIG_RULES, RIG_DEADLINE, RIG_UDEV_DEBUG
+. /rig/config # RIG_RULES, RIG_DEADLINE, RIG_UDEV_DEBUG, RIG_INIT
 export RIG_RULES PAGER=cat SYSTEMD_COLORS=0 LC_ALL=C HOME=/root TERM=dumb
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 cd /
@@ -44,6 +44,11 @@ configure_tools() {
 # udevd gets a mount namespace of its own. With our rules dmsetup is out of its reach there: whoever runs it from a
 # rule runs a recorder that fails. The scenario itself, outside, uses the real one.
 start_udevd() {
+	if [ "$RIG_INIT" = systemd ]; then
+		systemctl daemon-reload
+		systemctl start systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udevd.service
+		return
+	fi
 	rm -f /run/udev/control # an initramfs may have left one that nobody listens to
 	cp /usr/sbin/dmsetup /run/rig-real-dmsetup
 	cat >/run/rig-recorder <<-'SH'

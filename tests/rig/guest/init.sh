@@ -26,5 +26,20 @@ mount --move /proc proc
 mount --move /sys sys
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs tmpfs tmp
+if ! grep -q '^RIG_INIT=systemd$' rig/config; then
+	mount --move . /
+	exec chroot . /bin/bash /rig/boot.sh
+fi
+
+# systemd, with nothing to start but the rest of this: no unit of the host's is wanted.
+cat >etc/systemd/system/rig.service <<'UNIT'
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=simple
+StandardOutput=file:/dev/console
+StandardError=file:/dev/console
+ExecStart=/bin/bash /rig/boot.sh
+UNIT
 mount --move . /
-exec chroot . /bin/bash /rig/boot.sh
+exec chroot . /lib/systemd/systemd --unit=rig.service --log-target=console --show-status=false

@@ -236,7 +236,8 @@ reapable() { dmhelper cookie reap | grep -q 'would '; }
 
 # wait_for_job PID: the status of a background job that must end within a minute.
 wait_for_job() {
-	( sleep 60; kill -KILL "$1" ) 2>/dev/null &
+	# No sleep, which would be left to itself: the kernel hangs up on a scenario that has stopped a process when such a one ends.
+	( read -r -t 60 <>/run/rig-never || :; kill -KILL "$1" ) 2>/dev/null &
 	local watchdog=$! status=0
 	wait "$1" || status=$?
 	kill "$watchdog" 2>/dev/null || :

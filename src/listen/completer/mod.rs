@@ -1,0 +1,200 @@
+//! The resident completer: completes the cookies of the events that udevd sends on, in place of a process for each.
+//!
+//! An event is completed at most once ([`judge`]). What may be lost, by an overrun or a crash, is looked for as `dmhelper
+//! cookie reap` does ([`lost`]): only a cookie that is provably stuck is completed then.
+
+pub mod inherited;
+pub mod judge;
+mod lost;
+
+use std::fs;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+
+use super::queue::{self, Backlog};
+use crate::completer::Right;
+use crate::cookie::Cookie;
+use crate::cookie::census;
+use crate::cookie::sem::{self, Completion};
+use crate::error::{Error, Result};
+use crate::info::Roots;
+use crate::udevd::Udevd;
+use crate::uevent::socket::{Received, Socket};
+use crate::uevent::{Source, Uevent};
+use judge::{Judge, Verdict};
+use lost::Search;
+
+/// What became of the events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Cookies completed for an event that the rules left to us.
+    pub completed: u64,
+    /// Cookies completed for an event whose worker failed.
+    pub failed: u64,
+    /// Notifications completed that were lost.
+    pub released: u64,
+    /// Datagrams of unknown senders, or without sense.
+    pub dropped: u64,
+    /// Times that the kernel had more events than it could keep for us.
+    pub overruns: u64,
+}
+
+/// The loop and what it needs.
+pub struct Residence<'a> {
+    /// Where events come from.
+    socket: Socket,
+    /// That nobody else completes them.
+    right: Right,
+    judge: Judge,
+    search: Search,
+    counts: Counts,
+    buffer: Vec<u8>,
+    roots: &'a Roots,
+}
+
+impl<'a> Residence<'a> {
+    /// With a socket that has subscribed to udevd's events.
+    pub fn new(socket: Socket, right: Right, roots: &'a Roots) -> Self {
+        let mut search = Search::default();
+        if right.crashed {
+            // It may have taken an event out of the socket and died before it completed the cookie.
+            log::warn!("listen: the completer before this one did not end in order; looking for cookies that it may have left");
+            search.begin();
+        }
+        let buffer = vec![0; crate::uevent::socket::DATAGRAM_MAX];
+        Self { socket, right, judge: Judge::new(), search, counts: Counts::default(), buffer, roots }
+    }
+
+    /// Has the rules leave cookies to us, from here on.
+    pub fn begin(&mut self) -> Result<()> {
+        self.right.publish(&self.socket)?;
+        // After the token: what comes later has found it.
+        self.judge.begin(seqnum(&self.roots.sys)?);
+        Ok(())
+    }
+
+    /// Completes until told to stop; then no event is left to us any more, and those that were are completed.
+    pub fn run(mut self, mut stop: UnixStream) -> Result<Counts> {
+        loop {
+            let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+            let stopping = match poll(&mut fds, self.search.pause()) {
+                Ok(_) | Err(Errno::EINTR) => fds.get(1).is_some_and(|stop| stop.any().unwrap_or(false)),
+                Err(errno) => return Err(Error::os("wait for", "uevents", errno)),
+            };
+            self.drain()?;
+            self.counts.released += self.search.look(self.roots);
+            if stopping {
+                let _ = stop.read(&mut [0; 1]);
+                self.finish()?;
+                self.right.give_up()?;
+                return Ok(self.counts);
+            }
+        }
+    }
+
+    /// Handles all that is in the socket.
+    fn drain(&mut self) -> Result<()> {
+        loop {
+            match self.socket.receive(&mut self.buffer)? {
+                Received::Empty => return Ok(()),
+                Received::Overrun => {
+                    self.counts.overruns += 1;
+                    log::warn!("listen: events were lost, more came than the kernel keeps; looking for cookies that are stuck");
+                    self.search.begin();
+                }
+                // It may have been one of udevd's, too long for us.
+                Received::Dropped => {
+                    self.counts.dropped += 1;
+                    self.search.begin();
+                }
+                Received::Event(Source::Kernel, _) => {}
+                Received::Event(Source::Udev, event) => match self.judge.event(event) {
+                    Verdict::Leave => {}
+                    Verdict::Complete(cookie) => {
+                        self.counts.completed += 1;
+                        complete(cookie);
+                    }
+                    Verdict::CompleteFailed(cookie) => {
+                        self.counts.failed += 1;
+                        complete(cookie);
+                        tell_failed(event, cookie);
+                    }
+                    Verdict::Doubtful => self.search.begin(),
+                    Verdict::Foreign => {
+                        log::warn!(
+                            "listen: the udev rules leave no cookies to this completer: they are of another package, or told not to"
+                        );
+                        self.search.begin();
+                    }
+                },
+            }
+        }
+    }
+
+    /// First nothing is left to us any more; then what udevd has in hand may still have been: until it has nothing, or,
+    /// where events never cease, until the cookies of that moment are gone.
+    fn finish(&mut self) -> Result<()> {
+        /// systemd's own patience is longer, and an event's cookie that comes later has a completer no more.
+        const REASON: Duration = Duration::from_secs(60);
+        const PAUSE: u8 = 50;
+        self.right.withdraw()?;
+        self.judge.end();
+        let deadline = Instant::now() + REASON;
+        let sets = || -> Option<Vec<i32>> { Some(census::take(&self.roots.proc).ok()?.0.iter().map(|entry| entry.row.id).collect()) };
+        let then = sets();
+        loop {
+            let (run_udev, proc) = (&self.roots.run_udev, &self.roots.proc);
+            // Before the socket is emptied: udevd sends an event on before it counts it as done.
+            let idle = queue::backlog(run_udev, proc) == Backlog::None || !Udevd::has_process(proc);
+            let complete = then.as_ref().zip(sets()).is_some_and(|(then, now)| then.iter().all(|set| !now.contains(set)));
+            self.drain()?;
+            if idle || complete {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                log::warn!(
+                    "listen: udevd still works on events after {} s; their cookies are left to `dmhelper cookie reap`",
+                    REASON.as_secs()
+                );
+                return Ok(());
+            }
+            let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], PAUSE);
+        }
+    }
+}
+
+/// The number of the kernel's last event.
+fn seqnum(sys: &Path) -> Result<u64> {
+    let path = sys.join("kernel/uevent_seqnum");
+    let text = fs::read_to_string(&path).map_err(|error| Error::io("read", path.as_os_str().as_bytes(), &error))?;
+    text.trim_end().parse().map_err(|_| Error::malformed("read", path.as_os_str().as_bytes(), "not a number"))
+}
+
+/// The semaphore first; whatever there is to say comes after it.
+fn complete(cookie: Cookie) {
+    let Some(key) = cookie.key() else { return };
+    match sem::complete(key) {
+        Ok(Completion::Done) => {}
+        Ok(Completion::Gone) => log::warn!("complete cookie {cookie}: nobody waits for it in this IPC namespace"),
+        Ok(Completion::Exhausted) => log::warn!("complete cookie {cookie}: all its events were completed before"),
+        Err(errno) => log::error!("{}", Error::os("complete cookie", cookie.to_string(), errno)),
+    }
+}
+
+fn tell_failed(event: Uevent<'_>, cookie: Cookie) {
+    let device = event.devno().map_or_else(|| "a device".to_string(), |devno| devno.to_string());
+    let cause = event.text("UDEV_WORKER_SIGNAL_NAME").map_or_else(|| "failed".to_string(), |name| format!("was killed (SIG{name})"));
+    let cause = crate::text::printable(cause.as_bytes());
+    let advice = match event.text("ACTION") {
+        Some("remove") => String::new(),
+        _ => format!("; its links may be missing: udevadm trigger --settle /sys/dev/block/{device}"),
+    };
+    log::warn!("complete cookie {cookie}: the udev worker for {device} {cause}{advice}");
+}

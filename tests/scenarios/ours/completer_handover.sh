@@ -1,0 +1,72 @@
+# The resident completer comes and goes while tools work, in order and killed, its socket held as systemd holds it: every
+# event is completed exactly once, now by a process, now by the completer.
+# needs: perl
+# udevd: debug
+# timeout: 300
+disk 64M
+pairs=100
+# Holds the socket and keeps a completer running on it, as dmhelper-completer.socket and .service do.
+cat >/run/holder.pl <<'PERL'
+	use Socket; use POSIX (); $^F = 255;
+	socket(my $s, 16, 3, 15) or die $!;
+	setsockopt($s, SOL_SOCKET, 33, pack("i", 16 << 20)) or die $!; # SO_RCVBUFFORCE
+	bind($s, pack("SSLL", 16, 0, 0, 2)) or die $!;
+	POSIX::dup2(fileno($s), 3) if fileno($s) != 3;
+	my ($child, $stop);
+	$SIG{TERM} = sub { $stop = 1; kill TERM => $child if $child };
+	until ($stop) {
+		$child = fork();
+		if (!$child) { $ENV{LISTEN_PID} = $$; $ENV{LISTEN_FDS} = 1; exec qw(dmhelper listen --complete-only) or die $!; }
+		kill TERM => $child if $stop;
+		1 while waitpid($child, 0) < 0;
+	}
+PERL
+hold() {
+	perl /run/holder.pl 2>>/run/words &
+	holder=$!
+	wait_until 20 test -e /run/dmhelper/completer
+}
+work() { # work NAME START: pairs of creation and removal, each with a deadline
+	for _ in $(seq "$pairs"); do
+		timeout 60 dmsetup create "$1" --table "0 8 linear $DISK $2" || echo "create: status $?"
+		timeout 60 dmsetup remove "$1" || echo "remove: status $?"
+	done
+} 2>&1
+hold
+work one 8 >/run/one &
+one=$!
+work two 16 >/run/two &
+two=$!
+working() { kill -0 "$one" 2>/dev/null || kill -0 "$two" 2>/dev/null; }
+turns=0
+while working; do
+	turns=$((turns + 1))
+	sleep "0.$((turns * 37 % 90 + 10))"
+	case $((turns % 4)) in
+	0 | 1) pkill -KILL -P "$holder" || : ;; # a crash
+	2) pkill -TERM -P "$holder" || : ;; # its end, and a new one from the same socket
+	3) # switched off, and on again
+		# Not in the instant after a crash: whoever takes the socket away then takes its events.
+		wait_until 20 test -e /run/dmhelper/completer
+		kill -TERM "$holder"
+		wait_for_job "$holder"
+		sleep 0.3
+		hold
+		;;
+	esac
+done
+wait "$one" "$two"
+kill -TERM "$holder"
+wait_for_job "$holder"
+settle
+echo "rig: $turns turns"
+cat /run/words
+assert_eq '' "$(cat /run/one /run/two)" 'what the tools say'
+assert_no_cookies
+assert_eq '' "$(grep -E 'Address already in use|nobody waits|completed before' /run/words /run/rig-udevd.log || :)" 'one completion too many'
+processes=$(grep -c "Starting '/usr/sbin/dmhelper cookie complete" /run/rig-udevd.log || :)
+told=$(sed -n 's/.*listen: \([0-9]*\) cookies completed.*/\1/p' /run/words | awk '{ sum += $1 } END { print sum + 0 }')
+echo "rig: $processes by a process, at least $told by completers" # one that was killed does not tell
+rig_assertions=$((rig_assertions + 1))
+if [ "$processes" -lt 20 ] || [ "$told" -lt 20 ] || [ $((processes + told)) -gt $((pairs * 4)) ]; then fail "$processes and $told of $((pairs * 4))"; fi
+step 'the end'

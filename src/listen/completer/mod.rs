@@ -25,7 +25,6 @@ use crate::cookie::census;
 use crate::cookie::sem::{self, Completion};
 use crate::error::{Error, Result};
 use crate::info::Roots;
-use crate::udevd::Udevd;
 use crate::uevent::socket::{Received, Socket};
 use crate::uevent::{Source, Uevent};
 use judge::{Judge, Verdict};
@@ -152,7 +151,7 @@ impl<'a> Residence<'a> {
         loop {
             let (run_udev, proc) = (&self.roots.run_udev, &self.roots.proc);
             // Before the socket is emptied: udevd sends an event on before it counts it as done.
-            let idle = queue::backlog(run_udev, proc) == Backlog::None || !Udevd::has_process(proc);
+            let idle = queue::backlog(run_udev, proc) == Backlog::None;
             let complete = then.as_ref().zip(sets()).is_some_and(|(then, now)| then.iter().all(|set| !now.contains(set)));
             self.drain()?;
             if idle || complete {

@@ -112,7 +112,7 @@ endif
 	install -D -m 0644 completions/dmhelper.bash $(DESTDIR)$(BASHCOMPDIR)/dmhelper
 	install -D -m 0644 completions/_dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper
 	install -D -m 0644 completions/dmhelper.fish $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
-	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs docs/tree.svg
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs docs/tree.svg docs/resident-completion.md
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYOUT)

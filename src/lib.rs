@@ -16,7 +16,7 @@
 //!
 //! - [`devno`], [`name`]: the three identities of a device. Pure.
 //! - [`dm`]: queries: the control node's ioctl, and sysfs for those who may not use it.
-//! - [`udevd`]: whether a udevd runs. [`deadline`]: how long to wait for it.
+//! - [`udevd`]: whether a udevd runs. [`completer`]: whether a resident completer does, its token. [`deadline`]: how long to wait for it.
 //! - [`cookie`]: libdevmapper's cookies: the value and its flags (pure), the semaphore behind it, transactions of
 //!   several events, who waits for what.
 //! - [`udevdb`]: a device's record in the udev database. Pure, but for reading and writing it.
@@ -28,7 +28,7 @@
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
 //! - [`nodes`]: links and nodes: what a device should have (pure), atomic changes, what blkid says.
 //! - [`explain`]: why a device, a link or a cookie is as it is. [`doctor`]: the same for the whole machine, and repairs.
-//! - [`listen`]: the event loops: standalone mode, monitor, wait.
+//! - [`listen`]: the event loops: standalone mode, the resident completer, monitor, wait.
 //! - [`detach`]: removing devices in order, and why some stay.
 //! - [`initramfs`]: what an image lacks, or has twice.
 //! - [`cli`]: arguments and wiring of the subcommands.
@@ -38,8 +38,9 @@
 //! `dmhelper-early` (early/) does with it what the rules run for every event, before the C library starts; whatever it
 //! cannot do is left to this one (docs/hot-path.md).
 //!
-//! `unsafe` is confined to [`dm`] (ioctls of the control node), [`cookie::sem`] (System V semaphores) and `dmhelper-early`;
-//! the program itself only gives its `main` the name that the C library calls.
+//! `unsafe` is confined to [`dm`] (ioctls of the control node), [`cookie::sem`] (System V semaphores), one line for the
+//! socket that systemd passes ([`listen::completer::inherited`]) and `dmhelper-early`; the program itself only gives its
+//! `main` the name that the C library calls.
 
 pub mod cli;
 pub mod completer;

@@ -26,6 +26,7 @@ const GUESTS: &[Part] = &[
     Part { name: "event", title: "Operations under udevd, stock rules and ours in turn", tables: EVENT },
     Part { name: "scale", title: "Many devices", tables: SCALE },
     Part { name: "listener", title: "The listener", tables: LISTENER },
+    Part { name: "completer", title: "Cookies, completed by a process or by the resident completer, in turn", tables: COMPLETER },
     Part { name: "spawn", title: "Processes, in a guest", tables: &spawn::THERE_TABLES },
 ];
 
@@ -131,6 +132,19 @@ const SCALE: &[Table] = &[
     Table { name: "cookies", title: "milliseconds of the guest, median, by number of cookies", columns: SIZES, note: "" },
     Table { name: "running", title: "with so many devices", columns: SIZES, note: "" },
 ];
+
+const COMPLETER: &[Table] = &[Table {
+    name: "wall",
+    title: "milliseconds of the guest, median",
+    columns: &[
+        Column { heading: "process", value: Value::Median("process"), decimals: 1 },
+        Column { heading: "completer", value: Value::Median("completer"), decimals: 1 },
+        Column { heading: "ratio", value: Value::Ratio("completer", "process"), decimals: 2 },
+        Column { heading: "of best", value: Value::BestRatio("completer", "process"), decimals: 2 },
+        Column { heading: "of each", value: Value::Count("completer"), decimals: 0 },
+    ],
+    note: "",
+}];
 
 const LISTENER: &[Table] = &[
     Table {

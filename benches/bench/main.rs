@@ -31,7 +31,7 @@ use nix::sched::{CloneFlags, unshare};
 use report::Samples;
 
 /// The parts, in the order in which they are begun.
-const PARTS: &[&str] = &["spawn", "event", "scale", "listener"];
+const PARTS: &[&str] = &["spawn", "event", "scale", "listener", "completer"];
 /// One that runs only when it is asked for: `make bench-icount`.
 const ICOUNT: &str = "icount";
 

@@ -14,12 +14,13 @@ const DESCRIPTOR: i32 = 999;
 
 /// `dmhelper listen --complete-only`. Tells the program's exit status.
 pub(super) fn run(options: &Listen) -> Result<u8> {
+    // First: who is told to stop while it starts still has to read what waits in the socket.
+    let stop = service::stop_pipe()?;
     refuse_elsewhere(Path::new(PROC))?;
     let roots = Roots::default();
     let right = Right::take(&roots.run_dmhelper)?;
     let held = inherited::socket(|name| std::env::var_os(name))?;
     let socket = held.map_or_else(|| Socket::open(false, true, options.queue), Ok)?.raised(DESCRIPTOR);
-    let stop = service::stop_pipe()?;
     let mut residence = Residence::new(socket, right, &roots);
     service::harden();
     residence.begin()?;

@@ -260,7 +260,36 @@ perl /run/passed.pl 2 dmhelper listen --complete-only --pid-file /run/completer.
 completer=$!
 wait_until 20 test -s /run/completer.pid
 dmsetup rename a b
+
+say 'only root is believed, on a socket that was passed as well'
+cat >/run/forge.pl <<'PERL'
+	my ($cookie) = @ARGV;
+	my @properties = qw(ACTION=change DEVPATH=/devices/virtual/block/dm-9 SUBSYSTEM=block MAJOR=254 MINOR=9 SEQNUM=99 DMHELPER_COMPLETE_SEQNUM=99);
+	my $text = join("", map { "$_\0" } @properties, "DM_COOKIE=$cookie");
+	$text = "libudev\0" . pack("NLLLLLLL", 0xfeedcafe, 40, 40, length $text, 0, 0, 0, 0) . $text;
+	socket(my $socket, 16, 3, 15) or die $!;
+	bind($socket, pack("SSLL", 16, 0, 0, 0)) or die $!;
+	defined send($socket, $text, 0, pack("SSLL", 16, 0, 0, 2)) or die $!;
+PERL
+missing() { dmhelper cookie list --json | sed -n 's/.*"missing": \([0-9]*\),/\1/p'; }
+cookie=$(dmhelper cookie create)
+dmhelper cookie inc "$cookie"
+# A process may send with a capability alone, without being root.
+setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=+net_admin --ambient-caps=+net_admin perl /run/forge.pl "$((cookie))"
+sleep 1
+assert_eq 1 "$(missing)" 'missing after a forgery'
+perl /run/forge.pl "$((cookie))" # the same from root: it was no fault of the message
+released() { [ "$(missing)" = 0 ]; }
+wait_until 20 released
+dmhelper cookie release "$cookie"
 stop
-expect_line 'listen: 1 cookies completed' "$(</run/words)"
-dmsetup remove b
+expect_line 'listen: 2 cookies completed, 0 of failed events, 0 of lost events, 1 datagrams dropped' "$(</run/words)"
+
+say 'in the background'
+dmhelper listen --complete-only --daemon --pid-file /run/completer.pid
+dmsetup rename b a
+assert_eq "$(</sys/kernel/uevent_seqnum)" "$(prop a DMHELPER_COMPLETE_SEQNUM)" 'the mark'
+kill -TERM "$(cat /run/completer.pid)"
+wait_until 20 test ! -L /run/dmhelper/completer
+dmsetup remove a
 step 'the end'

@@ -83,10 +83,12 @@ told 1
 
 say 'the worker is killed, in the rules or while programs run: as it came from the kernel, and its record is gone'
 for kind in rules run; do
+	record=/run/udev/data/b$(devno a)
+	assert_eq yes "$([ -e "$record" ] && echo yes)" 'there is a record'
 	begin "$kind" dmsetup rename a b
 	kill_worker
 	told 1 'UDEV_WORKER_FAILED=1' 'UDEV_WORKER_SIGNAL=9' 'DM_COOKIE=' '!RIG_MARK' '!DM_NAME' '!DM_UDEV_RULES_VSN'
-	assert_fails test -e "/run/udev/data/b$(devno b)"
+	assert_fails test -e "$record"
 	let_go
 	dmsetup rename b a
 	told 1

@@ -27,6 +27,8 @@ assert_eq "/proc/$(pid)/fd/999" "$(readlink /run/dmhelper/completer)" 'the token
 released dmsetup rename b a
 first=$(marked a)
 assert_eq "$(</sys/kernel/uevent_seqnum)" "$first" 'the mark'
+journal_has_start() { journalctl -b -u dmhelper-completer.service -o cat | grep -q '^Started '; }
+wait_until 20 journal_has_start # else there is no complaint because there is no journal
 assert_eq '' "$(journalctl -b -u dmhelper-completer.service -o cat | grep -E '^dmhelper: ' || :)" 'what it complains of'
 
 say 'it crashes: systemd keeps the socket and starts it again'

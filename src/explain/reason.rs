@@ -52,7 +52,8 @@ reasons! {
 
     COMPLETER_STOPPED: "completer-stopped",
         "The resident completer (process {other}) is stopped (SIGSTOP, a debugger): the cookies that udev's rules leave to it wait.",
-        ["Let it go on: kill -CONT {other}", "Or end it: kill -KILL {other}"];
+        ["Let it go on: kill -CONT {other}", "Or end it: kill -KILL {other}",
+            "If a tool still hangs half a minute after that: dmhelper cookie reap"];
 
     // What udevd recorded.
     NO_RECORD: "no-record", "udev has never processed {device}: it has no event left and no record of it.", ["{trigger}"];

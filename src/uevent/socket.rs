@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, UnixCredentials, bind, getsockname,
     recvmsg, setsockopt, socket, sockopt,
@@ -75,12 +76,19 @@ impl Socket {
         Ok(Self { fd, control: cmsg_space!(UnixCredentials) })
     }
 
-    /// The same socket under a descriptor of at least this number; under its own where the limit is lower.
-    #[must_use]
-    pub fn raised(self, min: i32) -> Self {
+    /// The same socket under a descriptor of at least this number, which the limit of open files is raised for.
+    pub fn raised(self, min: i32) -> Result<Self> {
+        let wanted = min.unsigned_abs().into();
+        if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+            && soft <= wanted
+        {
+            // What is not permitted shows in the next call.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(wanted + 1), hard);
+        }
         match rustix::io::fcntl_dupfd_cloexec(&self.fd, min) {
-            Ok(fd) => Self { fd, ..self },
-            Err(_) => self,
+            Ok(fd) => Ok(Self { fd, ..self }),
+            Err(error) => Err(Error::io("open", format!("descriptor {min}").as_bytes(), &error.into())
+                .advise("the limit of open files is lower (ulimit -n, LimitNOFILE=)")),
         }
     }
 

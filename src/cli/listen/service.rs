@@ -1,9 +1,13 @@
 //! What a process that stays needs: to be stopped, to be there when memory is short, to say that it is ready.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -13,7 +17,7 @@ use crate::error::{Error, Result};
 pub(super) fn detach() -> Result<()> {
     super::super::print("ready\n")?;
     let failed = |error: io::Error| Error::io("detach", "from the terminal", &error);
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
+    let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
     nix::unistd::dup2_stdout(&null).map_err(|errno| failed(errno.into()))?;
     nix::unistd::dup2_stderr(&null).map_err(|errno| failed(errno.into()))?;
     std::env::set_current_dir("/").map_err(failed)
@@ -43,6 +47,30 @@ pub(super) fn harden() {
     }
 }
 
+/// From here on a reader of our messages that is stuck (a journal whose disk is frozen) does not stop us: what it does not
+/// take is lost.
+pub(super) fn never_wait_to_log() {
+    let done = without_waiting(io::stderr().as_fd()).and_then(|pipe| pipe.map_or(Ok(()), |pipe| Ok(nix::unistd::dup2_stderr(&pipe)?)));
+    if let Err(error) = done {
+        log::warn!("{}", Error::io("open", "stderr", &error));
+    }
+}
+
+/// A socket is told not to wait. A pipe is opened anew: the flag would hold for everybody who writes through the same
+/// opening.
+fn without_waiting(fd: BorrowedFd<'_>) -> io::Result<Option<File>> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let kind = std::fs::metadata(&path)?.file_type();
+    if kind.is_fifo() {
+        return File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path).map(Some);
+    }
+    if kind.is_socket() {
+        let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+        fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    }
+    Ok(None)
+}
+
 /// Tells whoever waits that everything is in place: by the pid file, and systemd by its notification socket.
 pub(super) fn announce(pid_file: Option<&Path>) -> Result<()> {
     if let Some(path) = pid_file {
@@ -64,4 +92,28 @@ fn notify(socket: &std::ffi::OsStr) -> io::Result<()> {
         _ => SocketAddr::from_pathname(socket)?,
     };
     UnixDatagram::unbound()?.send_to_addr(b"READY=1", &address).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn nobody_waits_for_a_log_that_is_stuck() {
+        let fill = |to: &mut dyn Write| loop {
+            if let Err(error) = to.write(&[b'x'; 4096]) {
+                return error.kind();
+            }
+        };
+        let (_reader, writer) = io::pipe().unwrap();
+        let mut pipe = without_waiting(writer.as_fd()).unwrap().unwrap();
+        assert_eq!(fill(&mut pipe), io::ErrorKind::WouldBlock);
+        let flags = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK), "others write as before");
+        let (_journal, mut stream) = UnixStream::pair().unwrap();
+        assert!(without_waiting(stream.as_fd()).unwrap().is_none());
+        assert_eq!(fill(&mut stream), io::ErrorKind::WouldBlock);
+        assert!(without_waiting(File::open("/dev/null").unwrap().as_fd()).unwrap().is_none());
+    }
 }

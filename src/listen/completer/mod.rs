@@ -6,6 +6,8 @@
 pub mod inherited;
 pub mod judge;
 mod lost;
+pub mod right;
+pub mod surroundings;
 
 use std::fs;
 use std::io::Read;
@@ -19,7 +21,6 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 
 use super::queue::{self, Backlog};
-use crate::completer::Right;
 use crate::cookie::Cookie;
 use crate::cookie::census;
 use crate::cookie::sem::{self, Completion};
@@ -29,6 +30,7 @@ use crate::uevent::socket::{Received, Socket};
 use crate::uevent::{Source, Uevent};
 use judge::{Judge, Verdict};
 use lost::Search;
+use right::Right;
 
 /// What became of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,11 +90,21 @@ impl<'a> Residence<'a> {
                 Err(errno) => return Err(Error::os("wait for", "uevents", errno)),
             };
             self.drain()?;
-            self.counts.released += self.search.look(self.roots);
+            if self.search.is_due() {
+                // In this order: udevd sends an event on before it counts it as done.
+                let idle = surroundings::is_idle(self.roots);
+                self.drain()?;
+                self.counts.released += self.search.look(self.roots, idle);
+            }
             if stopping {
                 let _ = stop.read(&mut [0; 1]);
-                self.finish()?;
-                self.right.give_up()?;
+                let done = self.finish()?;
+                if done && !self.search.is_open(self.roots) {
+                    self.right.give_up()?;
+                } else {
+                    // The token stays withdrawn, which tells the next one to look.
+                    log::warn!("listen: some cookies may never be completed: if a tool hangs, `dmhelper cookie reap` releases it");
+                }
                 return Ok(self.counts);
             }
         }
@@ -138,8 +150,8 @@ impl<'a> Residence<'a> {
     }
 
     /// First nothing is left to us any more; then what udevd has in hand may still have been: until it has nothing, or,
-    /// where events never cease, until the cookies of that moment are gone.
-    fn finish(&mut self) -> Result<()> {
+    /// where events never cease, until the cookies of that moment are gone. Tells whether it came to that.
+    fn finish(&mut self) -> Result<bool> {
         /// systemd's own patience is longer, and an event's cookie that comes later has a completer no more.
         const REASON: Duration = Duration::from_secs(60);
         const PAUSE: u8 = 50;
@@ -155,14 +167,11 @@ impl<'a> Residence<'a> {
             let complete = then.as_ref().zip(sets()).is_some_and(|(then, now)| then.iter().all(|set| !now.contains(set)));
             self.drain()?;
             if idle || complete {
-                return Ok(());
+                return Ok(true);
             }
             if Instant::now() >= deadline {
-                log::warn!(
-                    "listen: udevd still works on events after {} s; their cookies are left to `dmhelper cookie reap`",
-                    REASON.as_secs()
-                );
-                return Ok(());
+                log::warn!("listen: udevd still works on events after {} s; nobody completes their cookies", REASON.as_secs());
+                return Ok(false);
             }
             let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], PAUSE);
         }

@@ -1,0 +1,100 @@
+# Where the resident completer starts and where not, and whom it believes.
+# needs: perl
+disk 64M
+table="0 2048 linear $DISK 4096"
+say() { printf 'rig: --- %s\n' "$*"; }
+expect_line() { # expect_line PATTERN TEXT: some line of the text matches.
+	rig_assertions=$((rig_assertions + 1))
+	grep -q -- "$1" <<<"$2" || fail "no line like '$1' in: $2"
+}
+stop() {
+	kill -TERM "$completer"
+	wait_for_job "$completer"
+	cat /run/words
+}
+dmsetup create a --table "$table"
+mkdir -p /run/dmhelper
+
+say 'where it cannot work it does not start'
+refused() { # refused STATUS PATTERN COMMAND...
+	local status=0
+	"${@:3}" 2>/run/line || status=$?
+	assert_eq "$1" "$status" "status of ${*:3}"
+	expect_line "$2" "$(</run/line)"
+}
+refused 2 'leave the other options out' dmhelper listen --complete-only --claim-udev
+refused 1 'descriptor 999: .*the limit of open files is lower' sh -c 'ulimit -n 200; exec dmhelper listen --complete-only'
+other_directory='mount -t tmpfs none /run/dmhelper && exec dmhelper listen --complete-only'
+refused 2 'udevd has another /run/dmhelper; its rules would not find the completer' unshare -m sh -c "$other_directory"
+refused 2 'udevd is in another ipc namespace' unshare -i dmhelper listen --complete-only
+refused 2 'udevd is in another net namespace' unshare -n dmhelper listen --complete-only
+refused 4 'permission denied' setpriv --reuid=nobody --regid=nogroup --clear-groups dmhelper listen --complete-only
+
+say 'what does not concern it does not keep it away'
+# A udevd in a container, beside ours.
+unshare -i perl -e '$0 = "systemd-udevd"; sleep 600' &
+container=$!
+contained() { [ "$(cat "/proc/$container/comm")" = systemd-udevd ]; }
+wait_until 20 contained
+# Any user can open the directory; the lock is another file.
+setpriv --reuid=nobody --regid=nogroup --clear-groups flock -F /run/dmhelper sleep 600 &
+locker=$!
+locked() { ! flock -n /run/dmhelper true; }
+wait_until 20 locked
+assert_eq 600 "$(stat -c %a /run/dmhelper/completer.lock)" 'mode of the lock'
+# A low limit that may be raised.
+prlimit --nofile=200:4096 dmhelper listen --complete-only --pid-file /run/completer.pid 2>/run/words &
+completer=$!
+wait_until 20 test -s /run/completer.pid
+kill "$container" "$locker"
+wait "$container" "$locker" || :
+assert_eq "/proc/$completer/fd/999" "$(readlink /run/dmhelper/completer)" 'the token'
+stop
+
+say 'a socket is passed to it'
+# As systemd passes a socket that has subscribed to a group.
+cat >/run/passed.pl <<'PERL'
+	use Socket; use POSIX (); $^F = 255;
+	socket(my $s, 16, 3, 15) or die $!;
+	bind($s, pack("SSLL", 16, 0, 0, shift @ARGV)) or die $!;
+	POSIX::dup2(fileno($s), 3) if fileno($s) != 3;
+	$ENV{LISTEN_PID} = $$; $ENV{LISTEN_FDS} = 1; exec @ARGV or die $!;
+PERL
+refused 1 'has not subscribed to the events of udevd' perl /run/passed.pl 1 dmhelper listen --complete-only
+perl /run/passed.pl 2 dmhelper listen --complete-only --pid-file /run/completer.pid 2>/run/words &
+completer=$!
+wait_until 20 test -s /run/completer.pid
+dmsetup rename a b
+
+say 'only root is believed, on a socket that was passed as well'
+cat >/run/forge.pl <<'PERL'
+	my ($cookie) = @ARGV;
+	my @properties = qw(ACTION=change DEVPATH=/devices/virtual/block/dm-9 SUBSYSTEM=block MAJOR=254 MINOR=9 SEQNUM=99 DMHELPER_COMPLETE_SEQNUM=99);
+	my $text = join("", map { "$_\0" } @properties, "DM_COOKIE=$cookie");
+	$text = "libudev\0" . pack("NLLLLLLL", 0xfeedcafe, 40, 40, length $text, 0, 0, 0, 0) . $text;
+	socket(my $socket, 16, 3, 15) or die $!;
+	bind($socket, pack("SSLL", 16, 0, 0, 0)) or die $!;
+	defined send($socket, $text, 0, pack("SSLL", 16, 0, 0, 2)) or die $!;
+PERL
+missing() { dmhelper cookie list --json | sed -n 's/.*"missing": \([0-9]*\),/\1/p'; }
+cookie=$(dmhelper cookie create)
+dmhelper cookie inc "$cookie"
+# A process may send with a capability alone, without being root.
+setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=+net_admin --ambient-caps=+net_admin perl /run/forge.pl "$((cookie))"
+sleep 1
+assert_eq 1 "$(missing)" 'missing after a forgery'
+perl /run/forge.pl "$((cookie))" # the same from root: it was no fault of the message
+released() { [ "$(missing)" = 0 ]; }
+wait_until 20 released
+dmhelper cookie release "$cookie"
+stop
+expect_line 'listen: 2 cookies completed, 0 of failed events, 0 of lost events, 1 datagrams dropped' "$(</run/words)"
+
+say 'in the background'
+dmhelper listen --complete-only --daemon --pid-file /run/completer.pid
+dmsetup rename b a
+assert_eq "$(</sys/kernel/uevent_seqnum)" "$(prop a DMHELPER_COMPLETE_SEQNUM)" 'the mark'
+kill -TERM "$(cat /run/completer.pid)"
+wait_until 20 test ! -L /run/dmhelper/completer
+dmsetup remove a
+step 'the end'

@@ -6,7 +6,7 @@
 # udevd: debug
 # timeout: 540
 disk 64M
-pairs=80
+pairs=60
 # Holds the socket and keeps a completer running on it, as dmhelper-completer.socket and .service do.
 cat >/run/holder.pl <<'PERL'
 	use Socket; use POSIX (); $^F = 255;

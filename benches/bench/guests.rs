@@ -112,7 +112,7 @@ const SIZES: &[Column] = &[
 ];
 
 /// The stock tool that answers the same question.
-const PARTNERS: &[(&str, &str)] = &[
+pub(crate) const PARTNERS: &[(&str, &str)] = &[
     ("dmhelper ls", "dmsetup info -c"),
     ("dmhelper ls -o name,uuid,devno,events", "dmsetup info -c"),
     ("dmhelper info --json", "dmsetup info -c"),

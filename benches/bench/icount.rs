@@ -5,10 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::guests::{PROCESSES, SIDES, settings};
+use crate::guests::{PARTNERS, PROCESSES, SIDES, settings};
 use crate::image::{Image, shell};
 use crate::launch::Launcher;
-use crate::report::{self, Samples, Table};
+use crate::report::{self, Column, Samples, Table, Value};
 use crate::rig::install;
 use crate::rig::scenario::root;
 use crate::spawn;
@@ -20,6 +20,12 @@ const TABLES: &[Table] = &[
         columns: spawn::TIMES,
         note: "from before vfork to after wait4, of the kernel and of the program; what caches, page tables and trapped instructions \
                cost is not in it",
+    },
+    Table {
+        name: "lists",
+        title: "milliseconds at a billion instructions a second, by number of devices",
+        columns: LISTS,
+        note: "devices with the names and UUIDs of LVM volumes; what of it the kernel takes to find them in its own list is the same for all",
     },
     Table {
         name: "wall",
@@ -35,6 +41,12 @@ const TABLES: &[Table] = &[
         note: "in ticks of 10 ms, over a whole batch",
     },
     PROCESSES,
+];
+const LISTS: &[Column] = &[
+    Column { heading: "1,000", value: Value::Median("1000"), decimals: 2 },
+    Column { heading: "5,000", value: Value::Median("5000"), decimals: 2 },
+    Column { heading: "exponent", value: Value::Growth((1000.0, "1000"), (5000.0, "5000")), decimals: 2 },
+    Column { heading: "ratio", value: Value::Against(PARTNERS, "5000"), decimals: 3 },
 ];
 /// Of this machine, for the operations under udevd; the rest of the shell's needs is busybox's.
 const PROGRAMS: &[&str] = &[
@@ -89,10 +101,10 @@ pub(crate) fn run(program: &str, launcher: &Launcher, work: &Path, directory: &P
     let log = work.join("icount.log");
     fs::write(&log, &console).map_err(|error| format!("{}: {error}", log.display()))?;
     let console = console.replace('\r', "");
-    // Processes first, then operations.
+    // Processes first, then lists, then operations.
     let pieces: Vec<&str> =
         console.split("icount: begin\n").skip(1).filter_map(|piece| Some(piece.split_once("icount: end\n")?.0)).collect();
-    if pieces.len() != 2 {
+    if pieces.len() != 3 {
         return Err(format!("the measurement did not come to its end: {}", log.display()));
     }
     report::publish("icount", "In instructions", TABLES, &Samples::parse(&pieces.concat())?, directory)

@@ -26,11 +26,21 @@ impl DmName {
     /// From the kernel's bytes.
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self> {
         let bytes = bytes.as_ref();
-        let fault = match Bytes::try_from(bytes) {
-            Err(_) => "longer than 127 bytes",
-            Ok(name) if name.is_empty() => "empty",
-            Ok(name) if name.contains(&0) || name.contains(&b'/') => "holds a NUL or a slash",
-            Ok(name) => return Ok(Self(name)),
+        Self::check(bytes)?;
+        // It is not too long for it.
+        Ok(Self(Bytes::try_from(bytes).unwrap_or_default()))
+    }
+
+    /// Whether these can be a name.
+    ///
+    /// # Errors
+    /// A usage fault that says why not.
+    pub fn check(bytes: &[u8]) -> Result<()> {
+        let fault = match bytes {
+            [] => "empty",
+            long if long.len() > LENGTH_MAX => "longer than 127 bytes",
+            name if name.contains(&0) || name.contains(&b'/') => "holds a NUL or a slash",
+            _ => return Ok(()),
         };
         Err(Fault::usage("name", bytes, fault))
     }

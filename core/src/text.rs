@@ -11,6 +11,10 @@ pub struct Printable<'a>(pub &'a [u8]);
 
 impl Display for Printable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // What nearly all of it is.
+        if let Some(text) = ascii(self.0) {
+            return f.write_str(text);
+        }
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
                 if character.is_control() || character == '\'' || is_format(character) {
@@ -23,6 +27,27 @@ impl Display for Printable<'_> {
         }
         Ok(())
     }
+}
+
+/// Text that stands as it is, where that takes no more than a look at its bytes: eight at a time, for a list has many.
+fn ascii(bytes: &[u8]) -> Option<&str> {
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let harmless = eights.iter().all(|eight| are_harmless(u64::from_ne_bytes(*eight)))
+        && rest.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\'');
+    if harmless { core::str::from_utf8(bytes).ok() } else { None }
+}
+
+/// Whether none of eight bytes is a control character, `'` or beyond ASCII. Of the highest bits, which subtracting sets in
+/// a byte that was too small for it, and in others only behind such a one.
+const fn are_harmless(eight: u64) -> bool {
+    const HIGHEST: u64 = of_each(0x80);
+    let (quotes, deletes) = (eight ^ of_each(b'\''), eight ^ of_each(0x7f));
+    let below = eight.wrapping_sub(of_each(b' ')) | quotes.wrapping_sub(of_each(1)) | deletes.wrapping_sub(of_each(1));
+    (eight | below) & HIGHEST == 0
+}
+
+const fn of_each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
 /// Characters that reorder or break the text around them: line and paragraph separators, bidirectional controls.
@@ -55,5 +80,15 @@ mod tests {
         assert_eq!(printable("vg-lv \u{e9} \"x\" $y".as_bytes()), "vg-lv \u{e9} \"x\" $y");
         assert_eq!(printable(b"a\nb\x1b[31m\0'\xff"), "a\\x0ab\\x1b[31m\\x00\\x27\\xff");
         assert_eq!(printable("\u{202e}\u{85}".as_bytes()), "\\xe2\\x80\\xae\\xc2\\x85");
+    }
+
+    #[test]
+    fn every_byte_is_told_wherever_it_stands() {
+        for (at, byte) in (0..20).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+            let mut text = *b"abcdefghijklmnopqrst";
+            text[at] = byte;
+            let plain = matches!(byte, b' '..=b'~') && byte != b'\'';
+            assert_eq!(printable(&text).as_bytes() == text, plain, "{byte:#x} at {at}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Listed;
 use crate::devno::Devno;
+use crate::error::Result;
 use crate::name::{DmName, DmUuid};
 
 /// Devices, in the order in which they were added.
@@ -54,6 +55,21 @@ impl Listing {
         self.entries = entries;
     }
 
+    /// Adds one by the kernel's bytes: its name, and its UUID or nothing.
+    ///
+    /// # Errors
+    /// Bytes that are no name or no UUID.
+    pub fn push(&mut self, devno: Devno, name: &[u8], uuid: &[u8], event_number: Option<u32>) -> Result<()> {
+        DmName::check(name)?;
+        DmUuid::check(uuid)?;
+        // Neither is longer than 127 bytes.
+        let entry = Entry { devno, event_number, start: self.text.len(), name: name.len() as u8, uuid: uuid.len() as u8 };
+        self.entries.push(entry);
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(uuid);
+        Ok(())
+    }
+
     fn listed(&self, entry: &Entry) -> Option<Listed> {
         let (name, uuid) = self.texts(entry);
         // They were a name and a UUID before.
@@ -71,12 +87,8 @@ impl Listing {
 impl Extend<Listed> for Listing {
     fn extend<I: IntoIterator<Item = Listed>>(&mut self, devices: I) {
         for Listed { devno, name, uuid, event_number } in devices {
-            let (name, uuid) = (name.as_bytes(), uuid.as_ref().map_or(&b""[..], DmUuid::as_bytes));
-            // Neither is longer than 127 bytes.
-            let (Ok(name_length), Ok(uuid_length)) = (name.len().try_into(), uuid.len().try_into()) else { continue };
-            self.entries.push(Entry { devno, event_number, start: self.text.len(), name: name_length, uuid: uuid_length });
-            self.text.extend_from_slice(name);
-            self.text.extend_from_slice(uuid);
+            // They are a name and a UUID.
+            let _ = self.push(devno, name.as_bytes(), uuid.as_ref().map_or(&[], DmUuid::as_bytes), event_number);
         }
     }
 }

@@ -193,7 +193,7 @@ impl Control {
     }
 
     /// All devices, in one ioctl.
-    pub fn list(&self) -> Result<Vec<Listed>> {
+    pub fn list(&self) -> Result<Listing> {
         self.ask_growing(LISTING, LIST, reply::list)
     }
 

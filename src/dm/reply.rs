@@ -7,10 +7,10 @@ use dmhelper_core::dm::reply::{c_string, field, u32_at, u64_at};
 use dmhelper_core::fault::Fault;
 
 use super::abi::*;
-use super::{Listed, Removal, Target};
+use super::listing::Listing;
+use super::{Removal, Target};
 use crate::devno::Devno;
 use crate::error::Result;
-use crate::name::{DmName, DmUuid};
 
 pub use dmhelper_core::dm::reply::Reply;
 
@@ -63,18 +63,18 @@ pub fn dependencies(reply: Reply<'_>) -> Result<Vec<Devno>> {
     }
 }
 
-/// The devices of a DM_LIST_DEVICES reply, in whatever keeps them; event numbers from interface 4.37 on, UUIDs from 4.45 on.
-pub fn list<C: Default + Extend<Listed>>(reply: Reply<'_>) -> Result<C> {
+/// The devices of a DM_LIST_DEVICES reply; event numbers from interface 4.37 on, UUIDs from 4.45 on.
+pub fn list(reply: Reply<'_>) -> Result<Listing> {
     let minor = reply.head(offset_of!(dm_ioctl, version) + 4)?;
     let mut rest = reply.data()?;
-    let mut devices = C::default();
+    let mut devices = Listing::default();
     if rest.is_empty() || u64_at(rest, 0)? == 0 {
         return Ok(devices); // No device at all: one record of zeros.
     }
     loop {
         let next = u32_at(rest, 8)? as usize;
         let record = if next == 0 { rest } else { field(rest, 0, next)? };
-        devices.extend([listed(record, minor)?]);
+        listed(record, minor, &mut devices)?;
         if next == 0 {
             return Ok(devices);
         }
@@ -87,17 +87,13 @@ pub fn lists_uuids(reply: Reply<'_>) -> Result<bool> {
     Ok(reply.head(offset_of!(dm_ioctl, version) + 4)? >= 45)
 }
 
-fn listed(record: &[u8], minor: u32) -> Result<Listed> {
+fn listed(record: &[u8], minor: u32, devices: &mut Listing) -> Result<()> {
     let name = c_string(record.get(12..).unwrap_or_default())?;
     let after = (12 + name.len() + 1).next_multiple_of(8);
     let has_uuid = minor >= 45 && u32_at(record, after + 4)? & DM_NAME_LIST_FLAG_HAS_UUID != 0;
     let uuid = if has_uuid { c_string(record.get(after + 8..).unwrap_or_default())? } else { b"" };
-    Ok(Listed {
-        devno: Devno::from_kernel(u64_at(record, 0)?),
-        name: DmName::new(name)?,
-        event_number: (minor >= 37).then(|| u32_at(record, after)).transpose()?,
-        uuid: DmUuid::new(uuid)?,
-    })
+    let event_number = (minor >= 37).then(|| u32_at(record, after)).transpose()?;
+    devices.push(Devno::from_kernel(u64_at(record, 0)?), name, uuid, event_number)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::listing::Listing;
 use super::{Device, Listed};
 use crate::devno::Devno;
 use crate::error::{Error, Result};
@@ -140,7 +141,7 @@ pub fn virtual_devices(sys: &Path) -> usize {
 }
 
 /// Every device-mapper device that sysfs shows. Since Linux 5.16 it shows none that never had a table.
-pub fn list<C: FromIterator<Listed>>(sys: &Path) -> C {
+pub fn list(sys: &Path) -> Listing {
     let device = |devno| Sysfs::new(sys, devno).device().ok();
     let listed = |Device { devno, name, uuid, .. }| Listed { devno, name, uuid, event_number: None };
     numbers_in(&sys.join("class/block")).into_iter().filter_map(device).map(listed).collect()

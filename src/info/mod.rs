@@ -135,8 +135,8 @@ pub struct Sources<'a> {
     devices: Listing,
     /// Where in the list a number stands, by number; made when it is first asked for.
     places: OnceCell<Vec<(Devno, usize)>>,
-    /// Whether somebody listens in udevd's place.
-    udevd: bool,
+    /// Whether somebody listens in udevd's place; found out when it is first asked for, as that may read of every process.
+    udevd: OnceCell<bool>,
 }
 
 impl<'a> Sources<'a> {
@@ -158,9 +158,13 @@ impl<'a> Sources<'a> {
             Err(error) => return Err(error),
         };
         devices.sort();
-        // Who may not find out is told by the records alone.
-        let udevd = Udevd::find(&roots.run_udev, &roots.proc).is_ok_and(|udevd| udevd != Udevd::Absent);
-        Ok(Self { roots, control, devices, places: OnceCell::new(), udevd })
+        Ok(Self { roots, control, devices, places: OnceCell::new(), udevd: OnceCell::new() })
+    }
+
+    /// Who may not find out is told by the records alone.
+    fn udevd(&self) -> bool {
+        let find = || Udevd::find(&self.roots.run_udev, &self.roots.proc).is_ok_and(|udevd| udevd != Udevd::Absent);
+        *self.udevd.get_or_init(find)
     }
 
     /// Whether the control node answers: without it some facts stay unknown.
@@ -236,7 +240,7 @@ impl<'a> Sources<'a> {
             dependants: sysfs.dependants().into_iter().map(|other| self.relate(other)).collect(),
             parent: device.uuid.as_ref().and_then(|uuid| self.parent(uuid)),
             udev: Record::read(&self.roots.run_udev, devno)?,
-            udevd: self.udevd,
+            udevd: self.udevd(),
             device,
             targets,
         })

@@ -85,7 +85,7 @@ impl System {
     pub(crate) fn sources(&self) -> Sources<'_> {
         let mut devices: Listing = sysfs::list(&self.roots.sys);
         devices.sort();
-        Sources { roots: &self.roots, control: None, devices, places: OnceCell::new(), udevd: true }
+        Sources { roots: &self.roots, control: None, devices, places: OnceCell::new(), udevd: true.into() }
     }
 
     pub(crate) fn gather(&self, word: &str) -> Info {

@@ -56,7 +56,7 @@ impl Memory {
 
     /// Takes over what a listing shows and tells each difference, with what is known of the device that it is about.
     /// `is_active` is asked of devices that were not known.
-    pub fn replace(&mut self, listed: Vec<Listed>, is_active: impl Fn(Devno) -> bool) -> Vec<(Devno, Known, What)> {
+    pub fn replace(&mut self, listed: impl IntoIterator<Item = Listed>, is_active: impl Fn(Devno) -> bool) -> Vec<(Devno, Known, What)> {
         let mut old = std::mem::take(&mut self.present);
         let mut differences = Vec::new();
         for Listed { devno, name, event_number, uuid } in listed {

@@ -200,7 +200,7 @@ pub fn look(control: &Control, sys: &Path) -> Result<(Vec<Devno>, Vec<Seen>)> {
         };
         Some(Seen { device, node, diskseq: sysfs.diskseq() })
     };
-    let present: Vec<Devno> = control.list()?.into_iter().map(|listed| listed.devno).collect();
+    let present: Vec<Devno> = control.list()?.devnos().collect();
     let seen = present.iter().filter_map(|devno| seen(*devno)).collect();
     Ok((present, seen))
 }

@@ -61,7 +61,7 @@ impl<'a> Tracker<'a> {
         };
         // Only a device with a table has a size.
         let is_active = |devno| Sysfs::new(&self.roots.sys, devno).size().is_some_and(|size| size > 0);
-        Ok(self.memory.replace(listed, is_active))
+        Ok(self.memory.replace(listed.iter(), is_active))
     }
 
     /// After a loss: how many events are gone, and what changed meanwhile.

@@ -19,7 +19,7 @@ const ATTEMPTS: usize = 4;
 pub struct Subject<'s> {
     survey: &'s Survey<'s>,
     device: &'s Listed,
-    sysfs: Sysfs,
+    sysfs: OnceCell<Sysfs>,
     /// Whether something was read by the number since the control node last said whose it is.
     unproven: Cell<bool>,
     /// What the control node found under the number instead.
@@ -67,7 +67,7 @@ impl<'s> Subject<'s> {
         Self {
             survey,
             device,
-            sysfs: survey.sysfs(device.devno),
+            sysfs: OnceCell::new(),
             unproven: Cell::new(false),
             now: RefCell::default(),
             status: OnceCell::new(),
@@ -90,7 +90,11 @@ impl<'s> Subject<'s> {
     /// What sysfs tells.
     pub fn sysfs(&self) -> &Sysfs {
         self.unproven.set(true);
-        &self.sysfs
+        self.files()
+    }
+
+    fn files(&self) -> &Sysfs {
+        self.sysfs.get_or_init(|| self.survey.sysfs(self.device.devno))
     }
 
     /// What its UUID tells.
@@ -211,7 +215,7 @@ impl<'s> Subject<'s> {
             match self.survey.control() {
                 Some(_) => drop(self.ask(|control| Ok((control.device(Selector::Devno(self.device.devno))?, ())))),
                 // One without a table is not in sysfs.
-                None => drop(self.sysfs.device().map(|device| self.compare(&device))),
+                None => drop(self.files().device().map(|device| self.compare(&device))),
             }
         }
         self.now.take()

@@ -1,5 +1,6 @@
 //! The kernel's replies, from bytes to values. Pure: every offset is checked, nothing is cast, nothing is trusted.
 
+use core::ffi::CStr;
 use core::mem::offset_of;
 
 use super::abi::*;
@@ -102,6 +103,6 @@ pub fn u64_at(bytes: &[u8], offset: usize) -> Result<u64> {
 
 /// Everything before the first NUL; without one it is malformed.
 pub fn c_string(bytes: &[u8]) -> Result<&[u8]> {
-    let end = bytes.iter().position(|&b| b == 0).ok_or_else(|| Fault::reply(format_args!("a text without end")))?;
-    bytes.get(..end).ok_or_else(|| Fault::reply(format_args!("a text without end")))
+    let text = CStr::from_bytes_until_nul(bytes).map_err(|_| Fault::reply(format_args!("a text without end")))?;
+    Ok(text.to_bytes())
 }

@@ -56,10 +56,21 @@ impl DmUuid {
     /// From the kernel's bytes; `None` for a device without a UUID.
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Option<Self>> {
         let bytes = bytes.as_ref();
-        match Bytes::try_from(bytes) {
-            Ok(uuid) if !uuid.contains(&0) => Ok((!uuid.is_empty()).then_some(Self(uuid))),
-            _ => Err(Fault::usage("UUID", bytes, "longer than 127 bytes, or holds a NUL")),
+        Self::check(bytes)?;
+        // It is not too long for it.
+        let uuid = Bytes::try_from(bytes).unwrap_or_default();
+        Ok((!uuid.is_empty()).then_some(Self(uuid)))
+    }
+
+    /// Whether these can be a UUID, or none.
+    ///
+    /// # Errors
+    /// A usage fault that says why not.
+    pub fn check(bytes: &[u8]) -> Result<()> {
+        if bytes.len() > LENGTH_MAX || bytes.contains(&0) {
+            return Err(Fault::usage("UUID", bytes, "longer than 127 bytes, or holds a NUL"));
         }
+        Ok(())
     }
 
     /// The kernel's bytes.

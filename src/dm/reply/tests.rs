@@ -38,7 +38,7 @@ fn details(name: &str) -> Details {
 #[test]
 fn a_listing_holds_every_device_with_its_uuid() {
     // What `dmsetup info -c` printed when the reply was recorded.
-    let listed: Vec<Listed> = list(reply("list")).unwrap();
+    let listed: Vec<_> = list(reply("list")).unwrap().iter().collect();
     assert!(lists_uuids(reply("list")).unwrap());
     let names: Vec<_> = listed.iter().map(|device| device.name.to_string()).collect();
     let expected = [
@@ -124,7 +124,7 @@ fn read_all(bytes: &[u8]) -> usize {
     let truncated = reply.is_truncated().is_ok_and(|truncated| truncated);
     let found = [
         usize::from(reply.device().is_ok()),
-        list(reply).map_or(0, |list: Vec<Listed>| list.len()),
+        list(reply).map_or(0, |list| list.len()),
         targets(reply).map_or(0, |targets| targets.len()),
         dependencies(reply).map_or(0, |devices| devices.len()),
         usize::from(truncated),

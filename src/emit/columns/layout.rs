@@ -1,5 +1,7 @@
 //! Rows and columns as text: aligned and fitted to a terminal, or with a TAB between cells for a program.
 
+use std::fmt::Write as _;
+
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::value::{Kind, Value};
@@ -29,7 +31,7 @@ pub fn separated(columns: &[Shape], rows: impl IntoIterator<Item = impl AsRef<[V
             if at > 0 {
                 out.push('\t');
             }
-            out.push_str(&cell.plain());
+            let _ = write!(out, "{cell}");
         }
         out.push('\n');
     }

@@ -1,6 +1,7 @@
 //! A cell of a listing: for people, for programs that read text, for JSON, and for sorting and comparing.
 
 use std::cmp::Ordering;
+use std::fmt::{self, Display, Formatter};
 
 use serde::{Serialize, Serializer};
 
@@ -8,7 +9,7 @@ use crate::devno::Devno;
 use crate::emit::json::{Neighbour, Text};
 use crate::emit::table;
 use crate::info::Related;
-use crate::text::printable;
+use crate::text::{Printable, printable};
 
 /// What a column's cells are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,19 +52,11 @@ pub enum Value {
 }
 
 impl Value {
-    /// For programs that read text: exact, and harmless.
-    pub fn plain(&self) -> String {
-        match self {
-            Value::Size(sectors) => (u128::from(*sectors) * 512).to_string(),
-            _ => self.human(),
-        }
-    }
-
     /// For people.
     pub fn human(&self) -> String {
         match self {
             Value::Size(sectors) => table::size(*sectors),
-            _ => self.items().join(","),
+            _ => self.to_string(),
         }
     }
 
@@ -71,13 +64,9 @@ impl Value {
     pub fn items(&self) -> Vec<String> {
         match self {
             Value::None => Vec::new(),
-            Value::Text(bytes) => vec![printable(bytes)],
-            Value::Flag(is_so) => vec![if *is_so { "yes" } else { "no" }.to_string()],
-            Value::Number(number) => vec![number.to_string()],
-            Value::Size(sectors) => vec![(u128::from(*sectors) * 512).to_string()],
-            Value::Devno(devno) => vec![devno.to_string()],
             Value::List(texts) => texts.iter().map(|text| printable(text)).collect(),
-            Value::Devices(others) => others.iter().map(device).collect(),
+            Value::Devices(others) => others.iter().map(|other| Named(other).to_string()).collect(),
+            scalar => vec![scalar.to_string()],
         }
     }
 
@@ -112,9 +101,42 @@ impl Value {
     }
 }
 
+/// For programs that read text: exact, and harmless.
+impl Display for Value {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::None => Ok(()),
+            Value::Text(bytes) => Printable(bytes).fmt(f),
+            Value::Flag(is_so) => f.write_str(if *is_so { "yes" } else { "no" }),
+            Value::Number(number) => number.fmt(f),
+            Value::Size(sectors) => (u128::from(*sectors) * 512).fmt(f),
+            Value::Devno(devno) => devno.fmt(f),
+            Value::List(texts) => separated(f, texts.iter().map(|text| Printable(text))),
+            Value::Devices(others) => separated(f, others.iter().map(Named)),
+        }
+    }
+}
+
+fn separated(f: &mut Formatter<'_>, items: impl Iterator<Item = impl Display>) -> fmt::Result {
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            f.write_str(",")?;
+        }
+        item.fmt(f)?;
+    }
+    Ok(())
+}
+
 /// A device by its name, or by its number where no name is known.
-pub fn device(other: &Related) -> String {
-    other.name.as_ref().map_or_else(|| other.devno.to_string(), |name| printable(name))
+struct Named<'a>(&'a Related);
+
+impl Display for Named<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.0.name {
+            Some(name) => Printable(name).fmt(f),
+            None => self.0.devno.fmt(f),
+        }
+    }
 }
 
 impl Serialize for Value {

@@ -37,20 +37,22 @@ MAN_LINKS := info:dmhelper udev:dmhelper version:dmhelper doctor:dmhelper-explai
 	translate:dmhelper-ls event:dmhelper-listen check-initramfs:dmhelper-initramfs
 
 # .cargo/config.toml's "host-tuple" puts it below a directory named after the target triple.
-BUILT   = $(or $(CARGO_TARGET_DIR),target)/*/release/dmhelper
-BINARY  = $(firstword $(wildcard $(BUILT)))
+BUILT   = $(or $(CARGO_TARGET_DIR),target)/$(or $(CARGO_BUILD_TARGET),*)/release/dmhelper
+BINARY  = $(wildcard $(BUILT))
+
+# Fails for a program that would not run in an initramfs, which the environment's RUSTFLAGS make of it: they take the place
+# of those in .cargo/config.toml.
+refuse_dynamic = segments=$$(readelf -lW $(1)) || exit; case $$segments in *INTERP*) \
+	echo "$(1) is linked dynamically: it would not run in an initramfs. Unset RUSTFLAGS and build again." >&2; exit 1;; esac
 
 .PHONY: help build test test-boot check demo bench bench-icount install uninstall setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-# The environment's RUSTFLAGS take the place of those in .cargo/config.toml, by which it is static.
 build: ## the static binary, under target/ or CARGO_TARGET_DIR
 	$(CARGO) build --release --locked
-	@binary=$$(ls $(BUILT)) || exit; if readelf -lW $$binary | grep -q INTERP; then \
-		echo "$$binary is linked dynamically: it would not run in an initramfs. Unset RUSTFLAGS and build again." >&2; exit 1; fi; \
-		echo "built $$binary"
+	@binaries=$$(ls $(BUILT)) || exit; for binary in $$binaries; do $(call refuse_dynamic,$$binary); echo "built $$binary"; done
 
 setup: ## install what building and testing need (Debian packages), saying so
 	@tests/setup
@@ -84,7 +86,9 @@ clean: ## remove everything that was built
 # Does not build: root need not have a Rust toolchain.
 install: ## binary, rules, units, modules and hooks for initramfs images, man pages, completions; see README.md for the variables
 	$(if $(BINARY),,$(error nothing to install: run "make build" first))
+	$(if $(word 2,$(BINARY)),$(error several programs, for several targets: say which with CARGO_BUILD_TARGET: $(BINARY)))
 	$(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
+	@$(call refuse_dynamic,$(BINARY))
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
 	$(foreach rule,$(RULES),install -D -m 0644 rules/$(firstword $(subst :, ,$(rule))).rules.in \
 		$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules &&) true

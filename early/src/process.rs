@@ -19,37 +19,61 @@ impl Process {
 
     /// The arguments, the program's own name first.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &[u8]> {
-        texts(self.arguments)
+        // SAFETY: argv, which stays as it is while `self` is in use.
+        unsafe { pointers(self.arguments) }.map(|text| unsafe { bytes(text) })
     }
 
     /// The first variable of that name in the environment, as getenv(3) finds it; `None`, too, where it is no text.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         // SAFETY: envp follows the NULL that ends argv, `count` pointers further on.
-        let environment = unsafe { self.arguments.add(self.count + 1) };
-        let value = texts(environment).find_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-        str::from_utf8(value).ok()
+        let mut environment = unsafe { pointers(self.arguments.add(self.count + 1)) };
+        // SAFETY: each is a text, and the value is what is left of one.
+        str::from_utf8(unsafe { bytes(environment.find_map(|text| value(text, name))?) }).ok()
     }
 }
 
-/// The texts of a list of pointers that ends with NULL.
-fn texts<'a>(mut list: *const *const u8) -> impl Iterator<Item = &'a [u8]> {
+/// The elements of a list of pointers that ends with NULL.
+///
+/// # Safety
+/// It is one.
+unsafe fn pointers(mut list: *const *const u8) -> impl Iterator<Item = *const u8> {
     core::iter::from_fn(move || {
         // SAFETY: not past the NULL, at which this stops without a step.
         let text = unsafe { *list };
         if text.is_null() {
             return None;
         }
-        // SAFETY: the next element is there: the NULL at least.
+        // SAFETY: after one that is not NULL there is another.
         list = unsafe { list.add(1) };
-        let mut length = 0;
-        // SAFETY: the kernel ends each text with a NUL. Volatile: else the compiler may see that this is strlen(3), which is one
-        // of those that cannot be called yet.
-        while unsafe { text.add(length).read_volatile() } != 0 {
-            length += 1;
-        }
-        // SAFETY: so many bytes, on the stack for the process's whole life.
-        Some(unsafe { slice::from_raw_parts(text, length) })
+        Some(text)
     })
+}
+
+/// Where a variable's value begins, if the text is of that name. Nothing is read behind the first byte that is not: an event
+/// asks for some twenty variables, and most are not there.
+///
+/// # Safety
+/// The text ends with NUL, which is in no name.
+unsafe fn value(text: *const u8, name: &str) -> Option<*const u8> {
+    // SAFETY: all before it were the name's: none was NUL.
+    let is = |(at, byte)| unsafe { *text.add(at) == byte };
+    // SAFETY: there is a NUL at least behind the equals sign.
+    name.bytes().chain(*b"=").enumerate().all(is).then(|| unsafe { text.add(name.len() + 1) })
+}
+
+/// A text up to its NUL.
+///
+/// # Safety
+/// It has one, and stays as it is for `'a`.
+unsafe fn bytes<'a>(text: *const u8) -> &'a [u8] {
+    let mut length = 0;
+    // SAFETY: not past the NUL. Volatile: else the compiler may see that this is strlen(3), which is one of those that cannot be
+    // called yet.
+    while unsafe { text.add(length).read_volatile() } != 0 {
+        length += 1;
+    }
+    // SAFETY: so many bytes.
+    unsafe { slice::from_raw_parts(text, length) }
 }
 
 #[cfg(test)]
@@ -72,8 +96,8 @@ mod tests {
         // SAFETY: laid out as such a stack.
         let process = unsafe { Process::from_stack(stack.as_ptr()) };
         assert!(process.arguments().eq([&b"dmhelper"[..], b"udev", b"253:0"]));
-        let found = ["A", "AB", "E", "B", "X", "NOTHING", "Z", ""].map(|name| process.variable(name));
-        assert_eq!(found, [Some("1"), Some("2"), Some(""), Some("a=b"), None, None, None, None]);
+        let found = ["A", "AB", "E", "B", "X", "NOTHING", "NOTHINGS", "Z", ""].map(|name| process.variable(name));
+        assert_eq!(found, [Some("1"), Some("2"), Some(""), Some("a=b"), None, None, None, None, None]);
     }
 
     #[test]

@@ -1,26 +1,23 @@
 //! The man pages and the program say the same: every command, option, property, flag, exit status and JSON key.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "man/json.rs"]
+mod json;
+#[path = "man/words.rs"]
+mod words;
+
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::SystemTime;
 
-use dmhelper::cookie::census::{Entry, Process, Row};
-use dmhelper::cookie::reap::Circumstances;
-use dmhelper::cookie::{Cookie, FLAG_PROPERTIES, FLAG_WORDS, Key, SUBSYSTEM_FLAG_WORDS};
+use dmhelper::cookie::{Cookie, FLAG_PROPERTIES, FLAG_WORDS, SUBSYSTEM_FLAG_WORDS};
 use dmhelper::decision::{Action, Decision, Event};
 use dmhelper::devno::Devno;
-use dmhelper::dm::{Details, Device, Target};
-use dmhelper::emit::{cookies, event, happening, json};
+use dmhelper::dm::{Details, Device};
+use dmhelper::emit::event;
 use dmhelper::error::Error;
-use dmhelper::info::{Info, Related};
 use dmhelper::listen::condition::Condition;
-use dmhelper::listen::happening::{Report, What};
 use dmhelper::name::{DmName, DmUuid};
-use dmhelper::udevd::Udevd;
-use dmhelper::udevdb::Record;
 use nix::errno::Errno;
-use serde_json::Value;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper.8");
 const COOKIE_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/dmhelper-cookie.8");
@@ -96,51 +93,6 @@ fn assert_same(documented: &BTreeSet<String>, real: &BTreeSet<String>) {
 #[test]
 fn the_page_has_no_faults() {
     assert_eq!(mandoc(&["-T", "lint", "-W", "warning"]), "");
-}
-
-/// The macros that the pages mean, other than as the first word of a line. Any other that mdoc(7) knows it takes out of
-/// the text: of ".Ss In the exitrd" it makes "<the> exitrd".
-const MACROS: &[&str] = &[
-    "Ap", "Ar", "Bd", "Cm", "Dl", "Dq", "Em", "Ev", "Fl", "It", "Li", "Nm", "No", "Ns", "Op", "Pa", "Pc", "Pf", "Po", "Pq", "Ql", "Qq",
-    "Sx", "Sy", "Ta", "Va", "Xc", "Xo", "Xr",
-];
-
-fn words_of(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-/// The words that a page's author wrote, without the macros.
-fn written(source: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for line in source.lines().filter(|line| ![".\\\"", ".Bl", ".Bd", ".Dd", ".Dt", ".Os"].iter().any(|start| line.starts_with(start))) {
-        let line = line.replace("\\&", "").replace("\\e", "\\").replace("\\(dq", "\"");
-        let skipped = usize::from(line.starts_with('.'));
-        let tokens = line.split(' ').skip(skipped).filter(|token| skipped == 0 || !MACROS.contains(token));
-        tokens.for_each(|token| words.extend(words_of(token).map(str::to_owned)));
-    }
-    words
-}
-
-#[test]
-fn no_word_of_a_page_is_taken_for_a_macro() {
-    for page in PAGES {
-        let rendered = plain(&mandoc_of(&["-T", "ascii"], &[page]));
-        let shown: Vec<&str> = words_of(&rendered).collect();
-        let written = written(&std::fs::read_to_string(page).unwrap());
-        assert!(written.len() > 200, "{page}: {}", written.len());
-        // mdoc adds words (the program's name, the page's head): the next one that was written is never far.
-        let mut at = 0;
-        for (index, word) in written.iter().enumerate() {
-            let found = shown[at..].iter().take(12).position(|other| other == word);
-            let before = &written[index.saturating_sub(6)..=index];
-            at += 1 + found.unwrap_or_else(|| panic!("{page}: {before:?} is shown as {:?}", &shown[at.saturating_sub(6)..][..12]));
-        }
-        // One macro of two words on a line: the second stands inside of the first's quotes, or has lost a dash of its option.
-        assert!(!rendered.contains("\"\""), "{page}: quotes within quotes");
-        let shown: Vec<&str> = rendered.split_whitespace().collect();
-        let lost = shown.windows(2).find(|pair| pair[0] == "|" && pair[1].starts_with('-') && !pair[1].starts_with("--"));
-        assert_eq!(lost, None, "{page}: an option without its second dash");
-    }
 }
 
 fn help(command: &[&str]) -> String {
@@ -276,44 +228,6 @@ fn every_property_that_is_printed_is_in_the_page() {
     assert_same(&documented, &real.difference(&flags).cloned().collect());
 }
 
-/// The path of every key, as jq would write it.
-fn keys(value: &Value, path: &str, out: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(object) => {
-            for (key, value) in object {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                keys(value, &path, out);
-                out.insert(path);
-            }
-        }
-        Value::Array(array) => array.iter().for_each(|value| keys(value, &format!("{path}[]"), out)),
-        _ => {}
-    }
-}
-
-#[test]
-fn every_json_key_is_in_the_page_and_no_other() {
-    let other = Related { devno: Devno::new(7, 0).unwrap(), name: Some(b"loop0".to_vec()), device_mapper: false };
-    let mut real = BTreeSet::new();
-    for uuid in uuids() {
-        let info = Info {
-            device: device(&uuid),
-            size: Some(8),
-            read_only: Some(true),
-            targets: Some(vec![Target { start: 0, length: 8, kind: b"linear".to_vec(), status: Vec::new() }]),
-            dependencies: vec![other.clone()],
-            dependants: vec![other.clone()],
-            parent: Some(other.clone()),
-            udev: Some(Record::parse(b"S:mapper/x\nG:systemd\n")),
-            udevd: true,
-        };
-        let array: Vec<Value> = serde_json::from_str(&json::info(&[info]).unwrap()).unwrap();
-        array.iter().for_each(|object| keys(object, "", &mut real));
-    }
-    assert!(real.len() > 40, "{real:?}");
-    assert_same(&items("JSON", "Va "), &real);
-}
-
 /// The example of the page, and the same as a file that a test boots: what the page has, the file has in this order.
 #[test]
 fn the_example_of_an_initramfs_is_the_one_that_is_booted() {
@@ -331,49 +245,6 @@ fn the_example_of_an_initramfs_is_the_one_that_is_booted() {
             line.split_whitespace().all(|word| found.any(|other| other == word))
         };
         assert!(lines.any(has_all), "not in examples/busybox-initramfs/init, or not there: {line}");
-    }
-}
-
-#[test]
-fn every_json_key_of_a_cookie_is_in_its_page_and_no_other() {
-    let process = Process { pid: 812, name: "lvcreate".into() };
-    let entry = Entry {
-        row: Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 1, uid: 0, operated: 1, changed: 1 },
-        value: Some(1),
-        waiting: 1,
-        waiters: vec![process.clone()],
-        last: Some(process),
-    };
-    let circumstances = Circumstances { udevd: Udevd::Running, busy: false, now: SystemTime::now(), older_than: None };
-    let usage = cookies::Usage { sets: 1, limit: Some(1) };
-    let text = cookies::json(std::slice::from_ref(&entry), usage, &circumstances).unwrap();
-    let mut real = BTreeSet::new();
-    keys(&serde_json::from_str(&text).unwrap(), "", &mut real);
-    assert!(real.len() > 12, "{real:?}");
-    assert_same(&items_of(COOKIE_PAGE, "JSON", "Va "), &real);
-
-    let page = section_of(COOKIE_PAGE, "JSON");
-    for (udevd, verdict) in [(Udevd::Running, "stuck"), (Udevd::Stopped, "udevd stopped"), (Udevd::Absent, "no udevd")] {
-        let text = cookies::json(std::slice::from_ref(&entry), usage, &Circumstances { udevd, ..circumstances }).unwrap();
-        let list: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(list["cookies"][0]["verdict"], verdict);
-        assert!(page.contains(&format!(".Qq {verdict} ,\n")), "{verdict}");
-    }
-}
-
-#[test]
-fn every_json_key_and_word_of_the_monitor_is_in_its_page() {
-    let text = happening::json(&Report::of_rescan(SystemTime::now(), None, What::Overrun(Some(1)))).unwrap();
-    let mut real = BTreeSet::new();
-    keys(&serde_json::from_str(&text).unwrap(), "", &mut real);
-    assert!(real.len() > 16, "{real:?}");
-    assert_same(&items_of(MONITOR_PAGE, "JSON", "Va "), &real);
-
-    let page = section_of(MONITOR_PAGE, "JSON");
-    let events: Vec<&str> = happening::EVENTS.to_vec();
-    assert!(events.contains(&happening::event_word(&What::Activated)));
-    for event in events {
-        assert!(page.contains(&format!(".Qq {event}")), "{event}");
     }
 }
 

@@ -1,9 +1,14 @@
 //! A lint of the udev rules, token by token. `udevadm verify` (systemd 254) knows less of what we want, and is a test of
 //! the rig where it exists.
 
+#[path = "rules/parse.rs"]
+mod parse;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use parse::{Token, parse};
 
 type Outcome = Result<(), String>;
 
@@ -48,20 +53,6 @@ const SUBSTITUTIONS: &[&str] = &["env{", "attr{", "major", "minor", "kernel", "d
 /// The only command line a rule may start, with what follows the program.
 const HELPER: &str = "@DMHELPER@";
 
-#[derive(Debug)]
-struct Token {
-    key: String,
-    attribute: Option<String>,
-    operator: String,
-    value: String,
-}
-
-#[derive(Debug)]
-struct Rule {
-    line: usize,
-    tokens: Vec<Token>,
-}
-
 fn sources() -> Result<Vec<(PathBuf, String)>, String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
     let entries = fs::read_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -75,60 +66,6 @@ fn sources() -> Result<Vec<(PathBuf, String)>, String> {
 
 fn is_rules(path: &Path) -> bool {
     path.to_str().is_some_and(|path| path.ends_with(".rules.in") || path.ends_with(".rules"))
-}
-
-/// Logical lines without comments, and the rules on them.
-fn parse(text: &str) -> Result<Vec<Rule>, String> {
-    let mut rules = Vec::new();
-    let mut pending = String::new();
-    for (index, line) in text.lines().enumerate() {
-        if pending.is_empty() && (line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            continue;
-        }
-        if let Some(start) = line.strip_suffix('\\') {
-            pending.push_str(start);
-            continue;
-        }
-        pending.push_str(line);
-        let tokens = tokens(&pending).map_err(|error| format!("line {}: {error}", index + 1))?;
-        rules.push(Rule { line: index + 1, tokens });
-        pending.clear();
-    }
-    if pending.is_empty() { Ok(rules) } else { Err("the last line is continued".to_owned()) }
-}
-
-fn tokens(line: &str) -> Result<Vec<Token>, String> {
-    let mut rest = line.trim();
-    let mut tokens = Vec::new();
-    while !rest.is_empty() {
-        let (before, after) = rest.split_once('"').ok_or_else(|| format!("`{rest}`: no quoted value"))?;
-        let (value, after) = after.split_once('"').ok_or_else(|| format!("`{rest}`: a quote is not closed"))?;
-        tokens.push(token(before.trim(), value)?);
-        rest = after.trim_start();
-        rest = match rest.strip_prefix(',') {
-            Some(next) if next.trim().is_empty() => return Err("a comma at the end".to_owned()),
-            Some(next) => next.trim_start(),
-            // udev puts up with a missing comma; we do not.
-            None if rest.is_empty() => rest,
-            None => return Err(format!("no comma before `{rest}`")),
-        };
-    }
-    Ok(tokens)
-}
-
-fn token(before: &str, value: &str) -> Result<Token, String> {
-    let split = before.find(['=', '!', '+', ':', '-'].as_slice()).ok_or_else(|| format!("`{before}`: no operator"))?;
-    // An attribute's name may hold such characters, in braces.
-    let split = before.find('}').map_or(split, |brace| brace + 1);
-    let (name, operator) = before.split_at_checked(split).ok_or_else(|| format!("`{before}`: no operator"))?;
-    let (key, attribute) = match name.split_once('{') {
-        Some((key, attribute)) => {
-            let attribute = attribute.strip_suffix('}').ok_or_else(|| format!("`{name}`: a brace is not closed"))?;
-            (key, Some(attribute.to_owned()))
-        }
-        None => (name, None),
-    };
-    Ok(Token { key: key.to_owned(), attribute, operator: operator.trim().to_owned(), value: value.to_owned() })
 }
 
 fn check_token(token: &Token) -> Outcome {

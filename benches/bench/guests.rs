@@ -74,13 +74,18 @@ fn measure(part: &Part, brings: &[PathBuf], directory: &Path) -> Result<PathBuf,
     report::publish(name, part.title, part.tables, &Samples::parse(&text)?, directory)
 }
 
-pub(crate) const SIDES: &[Column] = &[
-    Column { heading: "stock", value: Value::Median("stock"), decimals: 1 },
-    Column { heading: "ours", value: Value::Median("ours"), decimals: 1 },
-    Column { heading: "ratio", value: Value::Ratio("ours", "stock"), decimals: 2 },
-    Column { heading: "of best", value: Value::BestRatio("ours", "stock"), decimals: 2 },
-    Column { heading: "of each", value: Value::Count("ours"), decimals: 0 },
-];
+/// What two sides need for the same, by their names in the samples.
+const fn versus(old: &'static str, new: &'static str) -> [Column; 5] {
+    [
+        Column { heading: old, value: Value::Median(old), decimals: 1 },
+        Column { heading: new, value: Value::Median(new), decimals: 1 },
+        Column { heading: "ratio", value: Value::Ratio(new, old), decimals: 2 },
+        Column { heading: "of best", value: Value::BestRatio(new, old), decimals: 2 },
+        Column { heading: "of each", value: Value::Count(new), decimals: 0 },
+    ]
+}
+
+pub(crate) const SIDES: &[Column] = &versus("stock", "ours");
 
 const EVENT: &[Table] = &[
     Table { name: "wall", title: "milliseconds of the guest, median", columns: SIDES, note: "" },
@@ -133,18 +138,8 @@ const SCALE: &[Table] = &[
     Table { name: "running", title: "with so many devices", columns: SIZES, note: "" },
 ];
 
-const COMPLETER: &[Table] = &[Table {
-    name: "wall",
-    title: "milliseconds of the guest, median",
-    columns: &[
-        Column { heading: "process", value: Value::Median("process"), decimals: 1 },
-        Column { heading: "completer", value: Value::Median("completer"), decimals: 1 },
-        Column { heading: "ratio", value: Value::Ratio("completer", "process"), decimals: 2 },
-        Column { heading: "of best", value: Value::BestRatio("completer", "process"), decimals: 2 },
-        Column { heading: "of each", value: Value::Count("completer"), decimals: 0 },
-    ],
-    note: "",
-}];
+const COMPLETER: &[Table] =
+    &[Table { name: "wall", title: "milliseconds of the guest, median", columns: &versus("process", "completer"), note: "" }];
 
 const LISTENER: &[Table] = &[
     Table {

@@ -94,6 +94,21 @@ stop_listen() {
 	cp /run/rig-listen.log /rig/out/listen.log
 }
 
+# In a bash of its own.
+run_scenario() {
+	set -Eeuo pipefail
+	trap '[ -e /rig/out/failure ] || echo "command failed near line $LINENO: $BASH_COMMAND" >/rig/out/failure' ERR
+	# shellcheck source=tests/rig/guest/lib.sh
+	. /rig/lib.sh
+	# shellcheck source=/dev/null
+	. "$1"
+	quiesce
+	record_state 'the end' >/rig/out/steps/999
+	# Only a scenario that came this far was complete. The host refuses a run without this file.
+	# shellcheck disable=SC2154 # lib.sh's
+	printf '%s %s\n' "$rig_steps" "$rig_assertions" >/rig/out/end
+}
+
 explain_hang() {
 	echo "the scenario did not end within $RIG_DEADLINE s" | tee /rig/out/failure
 	echo "--- cookies"
@@ -124,7 +139,7 @@ esac
 mkdir -p /rig/out/steps
 mkfifo /run/rig-never
 set -m
-bash -c '. /rig/lib.sh; run_scenario /rig/scenario.sh' </dev/null &
+bash -c "$(declare -f run_scenario); run_scenario /rig/scenario.sh" </dev/null &
 scenario=$!
 {
 	# Nobody ever writes there. A sleep would be a process that a scenario may kill by name.

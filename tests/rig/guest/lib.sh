@@ -298,14 +298,3 @@ record_state() {
 	find /run/udev/tags -mindepth 2 -name 'b*' -printf 'tag\0%P\0'
 	while read -r name; do printf 'semaphore\0%s\0' "$name"; done < <(dm_semaphores)
 }
-
-run_scenario() {
-	set -Eeuo pipefail
-	trap '[ -e /rig/out/failure ] || echo "command failed near line $LINENO: $BASH_COMMAND" >/rig/out/failure' ERR
-	# shellcheck source=/dev/null
-	. "$1"
-	quiesce
-	record_state 'the end' >/rig/out/steps/999
-	# Only a scenario that came this far was complete. The host refuses a run without this file.
-	printf '%s %s\n' "$rig_steps" "$rig_assertions" >/rig/out/end
-}

@@ -86,7 +86,7 @@ clean: ## remove everything that was built
 # Does not build: root need not have a Rust toolchain.
 install: ## binary, rules, units, modules and hooks for initramfs images, man pages, completions; see README.md for the variables
 	$(if $(BINARY),,$(error nothing to install: run "make build" first))
-	$(if $(word 2,$(BINARY)),$(error several programs, for several targets: say which with CARGO_BUILD_TARGET: $(BINARY)))
+	$(if $(word 2,$(BINARY)),$(error several programs, for several targets: say which with BINARY or CARGO_BUILD_TARGET: $(BINARY)))
 	$(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
 	@$(call refuse_dynamic,$(BINARY))
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
@@ -116,7 +116,7 @@ endif
 	install -D -m 0644 completions/dmhelper.bash $(DESTDIR)$(BASHCOMPDIR)/dmhelper
 	install -D -m 0644 completions/_dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper
 	install -D -m 0644 completions/dmhelper.fish $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
-	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs docs/tree.svg docs/resident-completion.md
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs $(wildcard docs/*)
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYOUT)

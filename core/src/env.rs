@@ -15,8 +15,8 @@ pub struct Properties<W> {
     cut: bool,
 }
 
-/// Room for whatever an event can tell: 17 flags with 533 bytes, and name, UUID and their parts, of 127 bytes that are all
-/// escaped: 2161 at most. Not more than `PIPE_BUF`: udevd's pipe takes all of it at once, or nothing.
+/// Room for whatever an event can tell: 17 flags with 533 bytes, and name, UUID and their parts, of bytes that are all
+/// escaped: 2165 at most. Not more than `PIPE_BUF`: udevd's pipe takes all of it at once, or nothing.
 pub type EventLines = ArrayString<4096>;
 
 impl<W: Write + AsRef<str>> Properties<W> {

@@ -85,7 +85,7 @@ mod tests {
     use crate::decision::{Action, Event};
     use crate::devno::Devno;
     use crate::env::EventLines;
-    use crate::name::{DmName, DmUuid};
+    use crate::name::{DmName, DmUuid, NAME_MAX, UUID_MAX};
     use std::string::{String, ToString};
 
     fn device(name: &str, uuid: &str, suspended: bool) -> Device {
@@ -160,9 +160,9 @@ mod tests {
     #[test]
     fn the_longest_event_fits() {
         // Every byte of both takes four; an empty layer, and every flag.
-        let volume = device(&"\u{202e}".repeat(42), &["LVM-", &"\u{202e}".repeat(41)].concat(), true);
-        assert!(lines(Action::Change, 0xffff, Some(&volume)).len() > 2000);
-        let partition = device(&"'".repeat(127), &["part4294967295-", &"'".repeat(112)].concat(), true);
+        let volume = device(&"'".repeat(NAME_MAX), &["LVM-", &"'".repeat(UUID_MAX - 4)].concat(), true);
+        assert_eq!(lines(Action::Change, 0xffff, Some(&volume)).len(), 2165);
+        let partition = device(&"'".repeat(NAME_MAX), &["part4294967295-", &"'".repeat(UUID_MAX - 15)].concat(), true);
         assert!(lines(Action::Change, 0xffff, Some(&partition)).len() > 2000);
     }
 }

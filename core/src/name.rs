@@ -6,17 +6,20 @@ use core::fmt;
 
 use arrayvec::ArrayVec;
 
+use crate::dm::abi::{DM_NAME_LEN, DM_UUID_LEN};
 use crate::fault::{Fault, Result};
 use crate::text::Printable;
 
 pub use uuid::{DmUuid, Owner, dashed_lvm_uuid, dashed_uuid};
 
-/// Longest name or UUID in bytes (`DM_NAME_LEN`, `DM_UUID_LEN` less the terminating NUL).
-pub const LENGTH_MAX: usize = 127;
+/// Longest name in bytes: `DM_NAME_LEN` less the terminating NUL.
+pub const NAME_MAX: usize = DM_NAME_LEN - 1;
+/// Longest UUID in bytes: `DM_UUID_LEN` less the terminating NUL.
+pub const UUID_MAX: usize = DM_UUID_LEN - 1;
 
 /// The bytes of a name, of a UUID or of a part of one. They stand in place: whoever must not need memory while he handles
 /// an event may still ask for a device.
-pub type Bytes = ArrayVec<u8, LENGTH_MAX>;
+pub type Bytes = ArrayVec<u8, UUID_MAX>;
 
 /// A device's name, as the kernel holds it: 1 to 127 bytes without NUL and `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,7 +41,7 @@ impl DmName {
     pub fn check(bytes: &[u8]) -> Result<()> {
         let fault = match bytes {
             [] => "empty",
-            long if long.len() > LENGTH_MAX => "longer than 127 bytes",
+            long if long.len() > NAME_MAX => "longer than 127 bytes",
             name if name.contains(&0) || name.contains(&b'/') => "holds a NUL or a slash",
             _ => return Ok(()),
         };
@@ -182,7 +185,9 @@ mod tests {
         for bytes in [&b""[..], &[b'a'; 128], b"a/b", b"a\0b"] {
             assert!(DmName::new(bytes).is_err(), "{bytes:?}");
         }
-        assert!(DmUuid::new([b'a'; 128]).is_err());
+        assert!(DmUuid::new([b'a'; 129]).is_err());
+        let longest = (DmName::new([b'a'; 127]).unwrap(), DmUuid::new([b'a'; 128]).unwrap().unwrap());
+        assert_eq!((longest.0.as_bytes().len(), longest.1.as_bytes().len()), (NAME_MAX, UUID_MAX));
         assert_eq!(DmUuid::new("").unwrap(), None);
     }
 }

@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use super::{Bytes, LENGTH_MAX};
+use super::{Bytes, UUID_MAX};
 use crate::fault::{Fault, Result};
 use crate::text::Printable;
 
-/// A device's UUID, as the kernel holds it: 1 to 127 bytes without NUL, usually `SUBSYSTEM-…`.
+/// A device's UUID, as the kernel holds it: 1 to 128 bytes without NUL, usually `SUBSYSTEM-…`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DmUuid(Bytes);
 
@@ -67,8 +67,8 @@ impl DmUuid {
     /// # Errors
     /// A usage fault that says why not.
     pub fn check(bytes: &[u8]) -> Result<()> {
-        if bytes.len() > LENGTH_MAX || bytes.contains(&0) {
-            return Err(Fault::usage("UUID", bytes, "longer than 127 bytes, or holds a NUL"));
+        if bytes.len() > UUID_MAX || bytes.contains(&0) {
+            return Err(Fault::usage("UUID", bytes, "longer than 128 bytes, or holds a NUL"));
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ fn dashed(characters: &[u8], before: &[usize]) -> Bytes {
     let before = if characters.len() == 32 { before } else { &[] };
     let dash = |index| before.contains(&index).then_some(b'-');
     let dashed = characters.iter().enumerate().flat_map(|(index, character)| dash(index).into_iter().chain([*character]));
-    dashed.take(LENGTH_MAX).collect()
+    dashed.take(UUID_MAX).collect()
 }
 
 fn split_once(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {

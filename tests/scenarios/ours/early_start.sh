@@ -18,7 +18,7 @@ hostile" --table '0 8 zero'
 dmsetup create --noudevsync wide --uuid 'mpath-36001' --table '0 8 zero'
 dmsetup create --noudevsync part --uuid "part12-mpath-'36001" --table '0 8 zero'
 dmsetup create --noudevsync luks --uuid CRYPT-LUKS2-0123456789abcdef0123456789abcdef-luks --table '0 8 zero'
-dmsetup create --noudevsync long --uuid "ACME-$(printf '%0122d' 0)" --table '0 8 zero'
+dmsetup create --noudevsync long --uuid "ACME-$(printf '%0123d' 0)" --table '0 8 zero'
 dmsetup create --noudevsync --notable nothing
 dmsetup suspend wide
 devices=0

@@ -70,3 +70,7 @@ check 'a spurious change'
 replay add
 check 'coldplugged'
 assert_eq 17 "$(find /sys/block -name 'dm-*' | wc -l)" 'devices'
+# None of them keeps the others from being shown.
+assert_eq 17 "$(dmhelper ls --no-headings -o name | wc -l)" 'devices of ls'
+longest=$(dmhelper ls --no-headings -o uuid | awk '{ print length }' | sort -n | tail -n 1)
+assert_eq 128 "$longest" 'bytes of the longest UUID'

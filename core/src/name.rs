@@ -42,7 +42,7 @@ impl DmName {
         let fault = match bytes {
             [] => "empty",
             long if long.len() > NAME_MAX => "longer than 127 bytes",
-            name if name.contains(&0) || name.contains(&b'/') => "holds a NUL or a slash",
+            name if name.iter().any(|byte| matches!(byte, 0 | b'/')) => "holds a NUL or a slash",
             _ => return Ok(()),
         };
         Err(Fault::usage("name", bytes, fault))

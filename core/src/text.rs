@@ -52,7 +52,7 @@ const fn of_each(byte: u8) -> u64 {
 
 /// Characters that reorder or break the text around them: line and paragraph separators, bidirectional controls.
 pub fn is_format(character: char) -> bool {
-    matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+    matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{feff}')
 }
 
 fn escape(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
@@ -79,7 +79,7 @@ mod tests {
     fn text_stays_and_what_could_do_harm_is_escaped() {
         assert_eq!(printable("vg-lv \u{e9} \"x\" $y".as_bytes()), "vg-lv \u{e9} \"x\" $y");
         assert_eq!(printable(b"a\nb\x1b[31m\0'\xff"), "a\\x0ab\\x1b[31m\\x00\\x27\\xff");
-        assert_eq!(printable("\u{202e}\u{85}".as_bytes()), "\\xe2\\x80\\xae\\xc2\\x85");
+        assert_eq!(printable("\u{202e}\u{85}\u{61c}".as_bytes()), "\\xe2\\x80\\xae\\xc2\\x85\\xd8\\x9c");
     }
 
     #[test]

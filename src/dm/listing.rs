@@ -62,7 +62,7 @@ impl Listing {
     pub fn push(&mut self, devno: Devno, name: &[u8], uuid: &[u8], event_number: Option<u32>) -> Result<()> {
         DmName::check(name)?;
         DmUuid::check(uuid)?;
-        // Neither is longer than 127 bytes.
+        // Neither is longer than 128 bytes.
         let entry = Entry { devno, event_number, start: self.text.len(), name: name.len() as u8, uuid: uuid.len() as u8 };
         self.entries.push(entry);
         self.text.extend_from_slice(name);
@@ -113,13 +113,17 @@ mod tests {
             uuid: DmUuid::new(uuid).unwrap(),
             event_number,
         };
-        let longest = "x".repeat(127);
-        let (a, b, c) = (device(7, "a", "", None), device(0, "b", "LVM-1", Some(3)), device(1, &longest, &longest, Some(0)));
+        let (longest, still_longer) = ("x".repeat(127), "x".repeat(128));
+        let (a, b, c) = (device(7, "a", "", None), device(0, "b", "LVM-1", Some(3)), device(1, &longest, &still_longer, Some(0)));
         let mut listing: Listing = [b.clone(), c.clone()].into_iter().collect();
         listing.extend([a.clone()]);
         listing.sort();
         assert_eq!(listing.iter().collect::<Vec<_>>(), [a.clone(), b, c]);
         assert_eq!((listing.len(), listing.is_empty(), listing.get(0), listing.get(3)), (3, false, Some(a), None));
         assert_eq!(listing.devnos().map(Devno::minor).collect::<Vec<_>>(), [7, 0, 1]);
+        for (name, uuid) in [("", ""), ("a/b", ""), (&still_longer, ""), ("a", &"x".repeat(129)), ("a", "\0")] {
+            assert!(listing.push(Devno::new(253, 7).unwrap(), name.as_bytes(), uuid.as_bytes(), None).is_err(), "{name:?}, {uuid:?}");
+        }
+        assert_eq!(listing.len(), 3);
     }
 }

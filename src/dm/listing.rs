@@ -51,7 +51,7 @@ impl Listing {
     /// Puts them into the order of their names: since Linux 5.13 the kernel's own.
     pub fn sort(&mut self) {
         let mut entries = std::mem::take(&mut self.entries);
-        entries.sort_by(|a, b| self.texts(a).0.cmp(self.texts(b).0));
+        entries.sort_by(|a, b| self.text(a.start, a.name).cmp(self.text(b.start, b.name)));
         self.entries = entries;
     }
 
@@ -71,16 +71,18 @@ impl Listing {
     }
 
     fn listed(&self, entry: &Entry) -> Option<Listed> {
-        let (name, uuid) = self.texts(entry);
+        let Entry { devno, event_number, start, name, uuid } = *entry;
         // They were a name and a UUID before.
-        let (name, uuid) = DmName::new(name).ok().zip(DmUuid::new(uuid).ok())?;
-        Some(Listed { devno: entry.devno, name, uuid, event_number: entry.event_number })
+        Some(Listed {
+            devno,
+            name: DmName::new(self.text(start, name)).ok()?,
+            uuid: DmUuid::new(self.text(start + usize::from(name), uuid)).ok()?,
+            event_number,
+        })
     }
 
-    fn texts(&self, entry: &Entry) -> (&[u8], &[u8]) {
-        let text = self.text.get(entry.start..).unwrap_or_default();
-        let (name, rest) = text.split_at_checked(entry.name.into()).unwrap_or_default();
-        (name, rest.get(..entry.uuid.into()).unwrap_or_default())
+    fn text(&self, start: usize, length: u8) -> &[u8] {
+        self.text.get(start..start + usize::from(length)).unwrap_or_default()
     }
 }
 

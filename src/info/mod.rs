@@ -4,7 +4,8 @@
 
 pub mod find;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::dm::listing::Listing;
 use crate::dm::sysfs::{self, Sysfs};
 use crate::dm::{self, Control, Device, Listed, Target};
 use crate::error::{Cause, Error, Result};
-use crate::name::{DmUuid, Owner};
+use crate::name::{DmName, DmUuid, Owner};
 use crate::text::printable;
 use crate::udevd::Udevd;
 use crate::udevdb::Record;
@@ -135,6 +136,8 @@ pub struct Sources<'a> {
     devices: Listing,
     /// Where in the list a number stands, by number; made when it is first asked for.
     places: OnceCell<Vec<(Devno, usize)>>,
+    /// Devices that are not in the list: few, with many devices on each.
+    others: RefCell<BTreeMap<Devno, Related>>,
     /// Whether somebody listens in udevd's place; found out when it is first asked for, as that may read of every process.
     udevd: OnceCell<bool>,
 }
@@ -158,7 +161,7 @@ impl<'a> Sources<'a> {
             Err(error) => return Err(error),
         };
         devices.sort();
-        Ok(Self { roots, control, devices, places: OnceCell::new(), udevd: OnceCell::new() })
+        Ok(Self { roots, control, devices, places: OnceCell::new(), others: RefCell::default(), udevd: OnceCell::new() })
     }
 
     /// Who may not find out is told by the records alone.
@@ -272,15 +275,18 @@ impl<'a> Sources<'a> {
 
     /// A neighbour's name: device-mapper's, or the kernel's for devices of other kinds.
     pub fn relate(&self, devno: Devno) -> Related {
-        let sysfs = Sysfs::new(&self.roots.sys, devno);
-        let listed = self.listed(devno).map(|device| device.name);
-        // One that is younger than the list is still not named `dm-N`.
-        match listed.or_else(|| sysfs.device().ok().map(|device| device.name)) {
-            Some(name) => Related { devno, name: Some(name.as_bytes().to_vec()), device_mapper: true },
-            None => {
+        let named = |name: &DmName| Related { devno, name: Some(name.as_bytes().to_vec()), device_mapper: true };
+        let other = || {
+            let sysfs = Sysfs::new(&self.roots.sys, devno);
+            // One that is younger than the list is still not named `dm-N`.
+            sysfs.device().map(|device| named(&device.name)).unwrap_or_else(|_| {
                 let device_mapper = sysfs.is_device_mapper();
                 Related { devno, name: sysfs.kernel_name().filter(|_| !device_mapper), device_mapper }
-            }
+            })
+        };
+        match self.listed(devno) {
+            Some(device) => named(&device.name),
+            None => self.others.borrow_mut().entry(devno).or_insert_with(other).clone(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A system in a folder of its own, for tests.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -85,7 +85,7 @@ impl System {
     pub(crate) fn sources(&self) -> Sources<'_> {
         let mut devices: Listing = sysfs::list(&self.roots.sys);
         devices.sort();
-        Sources { roots: &self.roots, control: None, devices, places: OnceCell::new(), udevd: true.into() }
+        Sources { roots: &self.roots, control: None, devices, places: OnceCell::new(), others: RefCell::default(), udevd: true.into() }
     }
 
     pub(crate) fn gather(&self, word: &str) -> Info {

@@ -39,8 +39,6 @@ pub struct Survey<'a> {
     roots: &'a Roots,
     sources: Sources<'a>,
     usage: OnceCell<Usage>,
-    /// Devices of other kinds: few, with many devices on each.
-    others: RefCell<BTreeMap<Devno, Related>>,
     troubles: RefCell<Vec<Error>>,
 }
 
@@ -55,7 +53,7 @@ impl<'a> Survey<'a> {
 
     /// From sources that are open.
     pub fn new(roots: &'a Roots, sources: Sources<'a>) -> Self {
-        Self { roots, sources, usage: OnceCell::new(), others: RefCell::default(), troubles: RefCell::default() }
+        Self { roots, sources, usage: OnceCell::new(), troubles: RefCell::default() }
     }
 
     /// All device-mapper devices, by name.
@@ -117,10 +115,7 @@ impl<'a> Survey<'a> {
 
     /// The name of any block device: device-mapper's, or the kernel's for devices of other kinds.
     pub fn relate(&self, devno: Devno) -> Related {
-        match self.listed(devno) {
-            Some(listed) => Related { devno, name: Some(listed.name.as_bytes().to_vec()), device_mapper: true },
-            None => self.others.borrow_mut().entry(devno).or_insert_with(|| self.sources.relate(devno)).clone(),
-        }
+        self.sources.relate(devno)
     }
 
     /// A link that leads to it and stays the same: below /dev/mapper, or for devices of other kinds below

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::process::Process;
 use crate::uevent::queued;
 
 /// The token's name in dmhelper's runtime directory; 95-dm-notify.rules tests it.
@@ -32,18 +33,18 @@ impl Completer {
     /// Finds out, by the token in `run` (`/run/dmhelper`).
     pub fn find(run: &Path, proc: &Path) -> Self {
         let Some((pid, fd)) = fs::read_link(run.join(TOKEN)).ok().and_then(|link| holder(&link)) else { return Completer::Absent };
-        let process = proc.join(pid.to_string());
+        let descriptor = proc.join(format!("{pid}/fd/{fd}"));
         // An ordinary user does not see the descriptor, only the process. Anything but a socket is another process's that
         // has got the number.
-        let holds = match fs::read_link(process.join("fd").join(fd.to_string())).map(|target| queued::inode(&target)) {
+        let holds = match fs::read_link(descriptor).map(|target| queued::inode(&target)) {
             Ok(Some(inode)) => Some(inode),
             Ok(None) => return Completer::Absent,
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => None,
             Err(_) => return Completer::Absent,
         };
-        match state(&process) {
-            None | Some(b'Z' | b'X') => Completer::Absent,
-            Some(b'T' | b't') => Completer::Stopped { pid },
+        match Process::read(proc, pid).filter(|process| !process.has_ended()) {
+            None => Completer::Absent,
+            Some(process) if process.is_stopped() => Completer::Stopped { pid },
             Some(_) => Completer::Running { pid, behind: holds.is_some_and(|inode| is_behind(inode, proc)) },
         }
     }
@@ -62,13 +63,6 @@ impl Completer {
 fn holder(link: &Path) -> Option<(u32, u32)> {
     let (pid, fd) = link.to_str()?.strip_prefix("/proc/")?.split_once("/fd/")?;
     Some((pid.parse().ok()?, fd.parse().ok()?))
-}
-
-/// A process's state: "PID (COMM) STATE …".
-fn state(process: &Path) -> Option<u8> {
-    let stat = fs::read(process.join("stat")).ok()?;
-    let (_, rest) = stat.split_at_checked(stat.iter().rposition(|&b| b == b')')?)?;
-    rest.get(2).copied()
 }
 
 fn is_behind(inode: u64, proc: &Path) -> bool {

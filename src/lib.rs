@@ -16,7 +16,7 @@
 //!
 //! - [`devno`], [`name`]: the three identities of a device. Pure.
 //! - [`dm`]: queries: the control node's ioctl, and sysfs for those who may not use it.
-//! - [`udevd`]: whether a udevd runs. [`completer`]: whether a resident completer does, its token. [`deadline`]: how long to wait for it.
+//! - [`process`]: what everybody may know of a process. [`udevd`]: whether a udevd runs. [`completer`]: whether a resident completer does, its token. [`deadline`]: how long to wait for it.
 //! - [`cookie`]: libdevmapper's cookies: the value and its flags (pure), the semaphore behind it, transactions of
 //!   several events, who waits for what.
 //! - [`udevdb`]: a device's record in the udev database. Pure, but for reading and writing it.
@@ -59,6 +59,7 @@ pub mod log;
 pub mod name;
 pub mod nodes;
 pub mod path;
+pub mod process;
 pub mod rulefiles;
 pub mod stdio;
 pub mod survey;

@@ -1,7 +1,6 @@
 //! Is there a udevd that will process events?
 
 use std::fs;
-use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
 use crate::error::{Error, Result};
+use crate::process::Process;
 
 /// What can be found out about udevd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +25,30 @@ pub enum Udevd {
 impl Udevd {
     /// Finds out whether somebody listens on `RUN/control` (`/run/udev/control`): the file alone proves nothing, it
     /// stays behind when udevd is killed. The kernel's list of sockets is asked first, which disturbs nobody; it shows
-    /// one network namespace only, so that where it says no, connecting decides.
+    /// one network namespace only, and by their paths alone, so that where it says no, or where a udevd elsewhere may
+    /// have the same path, connecting decides.
     pub fn find(run: &Path, proc: &Path) -> Result<Self> {
         let path = run.join("control");
+        let (elsewhere, own): (Vec<_>, Vec<_>) = main_processes(proc).into_iter().partition(|udevd| udevd.sees_other(proc, run));
         // Another mount namespace may have a path of that name; here there must be one as well.
-        let listens = path.exists() && is_listening(&path, &proc.join("net/unix")).unwrap_or(false) || accepts(&path)?;
-        Ok(match listens {
-            true if is_stopped(proc) => Udevd::Stopped,
+        let listed = elsewhere.is_empty() && path.exists() && is_listening(&path, &proc.join("net/unix")).unwrap_or(false);
+        Ok(match listed || accepts(&path)? {
+            true if !own.is_empty() && own.iter().all(Process::is_stopped) => Udevd::Stopped,
             true => Udevd::Running,
             false => Udevd::Absent,
         })
     }
 
-    /// Whether a process bears udevd's name: where none does, who listens in its place is another program.
-    pub fn has_process(proc: &Path) -> bool {
-        udevd_states(proc).is_ok_and(|states| !states.is_empty())
+    /// Whether it has events left to process: it keeps the file `RUN/queue` while it has, and a worker that has outlived
+    /// its udevd has one.
+    pub fn is_busy(run: &Path, proc: &Path) -> bool {
+        has_queue(run) || processes(run, proc).len() > 1
     }
+}
 
-    /// Whether udevd has events left to process: it keeps the file `RUN/queue` while it has.
-    pub fn is_busy(run: &Path) -> bool {
-        run.join("queue").exists()
-    }
+/// Whether there is the file that udevd keeps while it has events left.
+pub(crate) fn has_queue(run: &Path) -> bool {
+    run.join("queue").exists()
 }
 
 /// Whether a connection to the socket is accepted.
@@ -71,29 +74,26 @@ fn is_listening(path: &Path, table: &Path) -> Result<bool> {
     }))
 }
 
-/// Whether a process named as udevd is stopped and none runs.
-fn is_stopped(proc: &Path) -> bool {
-    let states: Vec<u8> = udevd_states(proc).unwrap_or_default();
-    !states.is_empty() && states.iter().all(|state| matches!(state, b'T' | b't'))
+/// What its processes are named: the main one and, in systemd 251 and later, its workers.
+const NAMES: [&[u8]; 4] = [b"systemd-udevd", b"udevd", b"eudevd", b"(udev-worker)"];
+
+/// The main processes of the udevd whose directory this is, and workers that have outlived theirs: they go on with what they
+/// have in hand. One in a container has another directory, and is none of our business.
+pub fn processes(run: &Path, proc: &Path) -> Vec<Process> {
+    main_processes(proc).into_iter().filter(|udevd| !udevd.sees_other(proc, run)).collect()
 }
 
-/// States of udevd's main processes (its workers are their children and bear the same name).
-fn udevd_states(proc: &Path) -> io::Result<Vec<u8>> {
-    let mut states = Vec::new();
-    for entry in fs::read_dir(proc)? {
-        let Ok(stat) = fs::read(entry?.path().join("stat")) else { continue };
-        // "PID (COMM) STATE PPID …"; the kernel cuts names after 15 bytes.
-        let Some((head, rest)) = stat.iter().rposition(|&b| b == b')').and_then(|at| stat.split_at_checked(at)) else { continue };
-        if [&b"(systemd-udevd"[..], b"(udevd", b"(eudevd"].iter().any(|name| head.ends_with(name)) {
-            states.extend(rest.get(2));
-        }
-    }
-    Ok(states)
+/// The processes named as udevd's whose parent is not: workers are children of the main one.
+fn main_processes(proc: &Path) -> Vec<Process> {
+    let all: Vec<_> = Process::all(proc).filter(|process| NAMES.contains(&process.name.as_slice())).collect();
+    all.iter().filter(|process| all.iter().all(|other| other.pid != process.parent)).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::socket::{Backlog, bind, listen};
+    use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
     #[test]
@@ -102,9 +102,9 @@ mod tests {
         assert_eq!(Udevd::find(run.path(), Path::new("/proc")).unwrap(), Udevd::Absent);
         fs::write(run.path().join("control"), "").unwrap();
         assert_eq!(Udevd::find(run.path(), Path::new("/proc")).unwrap(), Udevd::Absent);
-        assert!(!Udevd::is_busy(run.path()));
+        assert!(!Udevd::is_busy(run.path(), Path::new("/none")));
         fs::write(run.path().join("queue"), "").unwrap();
-        assert!(Udevd::is_busy(run.path()));
+        assert!(Udevd::is_busy(run.path(), Path::new("/none")));
     }
 
     #[test]
@@ -119,17 +119,35 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_udevd_is_found_by_its_state() {
-        let proc = tempfile::tempdir().unwrap();
-        let process = |pid: &str, stat: &str| {
-            fs::create_dir(proc.path().join(pid)).unwrap();
-            fs::write(proc.path().join(pid).join("stat"), stat).unwrap();
+    fn a_udevd_counts_by_its_main_process_and_its_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (proc, run, container) = (folder.path().join("proc"), folder.path().join("run"), folder.path().join("container"));
+        [&run, &container].iter().for_each(|path| fs::create_dir(path).unwrap());
+        let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::empty(), None).unwrap();
+        bind(listener.as_raw_fd(), &UnixAddr::new(&run.join("control")).unwrap()).unwrap();
+        listen(&listener, Backlog::new(1).unwrap()).unwrap();
+        fs::create_dir_all(proc.join("net")).unwrap();
+        fs::write(proc.join("net/unix"), format!("0: 2 0 00010000 1 1 7 {}\n", run.join("control").display())).unwrap();
+        let process = |pid: u32, stat: &str, root: &Path| {
+            fs::create_dir_all(proc.join(pid.to_string())).unwrap();
+            fs::write(proc.join(format!("{pid}/stat")), stat).unwrap();
+            let _ = symlink(root, proc.join(format!("{pid}/root")));
         };
-        process("7", "7 (bash) S 1");
-        assert!(!is_stopped(proc.path()));
-        process("8", "8 (systemd-udevd) T 1");
-        assert!(is_stopped(proc.path()));
-        process("9", "9 (systemd-udevd) S 8");
-        assert!(!is_stopped(proc.path()));
+        let found = || Udevd::find(&run, &proc).unwrap();
+        process(7, "7 (bash) S 1", Path::new("/"));
+        assert_eq!((found(), processes(&run, &proc).len()), (Udevd::Running, 0), "a stand-in");
+        process(8, "8 (systemd-udevd) T 1", Path::new("/"));
+        process(9, "9 ((udev-worker)) S 8", Path::new("/"));
+        assert_eq!((found(), processes(&run, &proc).len()), (Udevd::Stopped, 1), "a worker that sleeps on changes nothing");
+        process(8, "8 (systemd-udevd) S 1", Path::new("/"));
+        assert_eq!(found(), Udevd::Running);
+        process(8, "8 (systemd-udevd) T 1", Path::new("/"));
+        process(20, "20 (systemd-udevd) S 19", &container);
+        assert_eq!((found(), processes(&run, &proc).len()), (Udevd::Stopped, 1), "the container's runs, ours does not");
+        assert!(!Udevd::is_busy(&run, &proc));
+        process(9, "9 ((udev-worker)) S 1", Path::new("/"));
+        assert!(Udevd::is_busy(&run, &proc), "its udevd was killed, and it goes on");
+        drop(listener);
+        assert_eq!(found(), Udevd::Absent, "the list's line is the container's");
     }
 }

@@ -23,7 +23,7 @@ use crate::devno::Devno;
 use crate::info::{Info, Roots};
 use crate::rulefiles::RuleFiles;
 use crate::text::printable;
-use crate::udevd::Udevd;
+use crate::udevd::{self, Udevd};
 use links::Link;
 use reason::Reason;
 
@@ -110,9 +110,9 @@ impl Service {
     fn find(roots: &Roots) -> Self {
         // Who may not find out sees at least the records.
         let udevd = Udevd::find(&roots.run_udev, &roots.proc).unwrap_or(Udevd::Absent);
-        let stand_in = udevd == Udevd::Running && !Udevd::has_process(&roots.proc);
+        let stand_in = udevd == Udevd::Running && udevd::processes(&roots.run_udev, &roots.proc).is_empty();
         let completer = Completer::find(&roots.run_dmhelper, &roots.proc);
-        Self { udevd, busy: Udevd::is_busy(&roots.run_udev), stand_in, completer }
+        Self { udevd, busy: Udevd::is_busy(&roots.run_udev, &roots.proc), stand_in, completer }
     }
 
     /// What is known beside a cookie.

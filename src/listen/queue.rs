@@ -7,7 +7,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::udevd::Udevd;
+use crate::process::Process;
+use crate::udevd;
 use crate::uevent::queued;
 
 /// What udevd has left to do.
@@ -20,7 +21,7 @@ pub enum Backlog {
         /// udevd is stopped.
         stopped: bool,
     },
-    /// Not known this moment: udevd runs, or is stopped. Nothing announces that this ends.
+    /// Not known this moment: udevd runs, or is stopped, or a worker has outlived it. Nothing announces that this ends.
     Unsure {
         /// udevd is stopped.
         stopped: bool,
@@ -29,50 +30,23 @@ pub enum Backlog {
 
 /// Finds out, in this order: events that are read meanwhile are not mistaken for processed ones.
 pub fn backlog(run_udev: &Path, proc: &Path) -> Backlog {
-    let processes = main_processes(proc);
-    let stopped = processes.iter().any(|process| matches!(process.state, b'T' | b't'));
-    if Udevd::is_busy(run_udev) {
+    let processes = udevd::processes(run_udev, proc);
+    let stopped = processes.iter().any(Process::is_stopped);
+    if udevd::has_queue(run_udev) {
         return Backlog::Some { stopped };
+    }
+    if processes.len() > 1 {
+        return Backlog::Unsure { stopped };
     }
     for process in processes {
         let sockets = sockets(&proc.join(process.pid.to_string()));
         let waiting = fs::read(proc.join("net/netlink")).is_ok_and(|table| is_waiting(&table, sockets.as_deref()));
         // An event that waits is read at once, unless udevd is stopped: then `queue` appears, and disappears.
-        if waiting || state(proc, process.pid) != Some(b'S') {
+        if waiting || Process::read(proc, process.pid).is_none_or(|process| !process.is_asleep()) {
             return Backlog::Unsure { stopped };
         }
     }
-    if Udevd::is_busy(run_udev) { Backlog::Some { stopped } } else { Backlog::None }
-}
-
-/// A process as /proc/PID/stat shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Process {
-    /// Its number.
-    pub pid: u32,
-    parent: u32,
-    state: u8,
-}
-
-/// The processes named as udevd whose parent is not: workers are children of the main one.
-pub fn main_processes(proc: &Path) -> Vec<Process> {
-    let entries = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok());
-    let named = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let all: Vec<_> = named.filter_map(|pid| parse(pid, &fs::read(proc.join(format!("{pid}/stat"))).ok()?)).collect();
-    all.iter().filter(|process| all.iter().all(|other| other.pid != process.parent)).copied().collect()
-}
-
-fn state(proc: &Path, pid: u32) -> Option<u8> {
-    parse(pid, &fs::read(proc.join(format!("{pid}/stat"))).ok()?).map(|process| process.state)
-}
-
-/// "PID (COMM) STATE PPID …" of a udevd; the kernel cuts names after 15 bytes.
-fn parse(pid: u32, stat: &[u8]) -> Option<Process> {
-    let (head, rest) = stat.split_at_checked(stat.iter().rposition(|&b| b == b')')?)?;
-    [&b"(systemd-udevd"[..], b"(udevd", b"(eudevd"].iter().any(|name| head.ends_with(name)).then_some(())?;
-    let mut fields = str::from_utf8(rest.get(2..)?).ok()?.split(' ');
-    let state = *fields.next()?.as_bytes().first()?;
-    Some(Process { pid, parent: fields.next()?.parse().ok()?, state })
+    if udevd::has_queue(run_udev) { Backlog::Some { stopped } } else { Backlog::None }
 }
 
 /// The inodes of a process's sockets; `None` for those who may not see them.
@@ -119,8 +93,11 @@ mod tests {
         let found = || backlog(run.path(), proc.path());
         process(7, "7 (bash) R 1 7");
         process(8, "8 (systemd-udevd) S 1 8");
-        process(9, "9 (systemd-udevd) R 8 8");
+        process(9, "9 ((udev-worker)) R 8 8");
         assert_eq!(found(), Backlog::None, "a worker may run, for its event is in the queue");
+        process(9, "9 ((udev-worker)) S 1 8");
+        assert_eq!(found(), Backlog::Unsure { stopped: false }, "its udevd was killed");
+        process(9, "9 ((udev-worker)) S 8 8");
         process(8, "8 (systemd-udevd) R 1 8");
         assert_eq!(found(), Backlog::Unsure { stopped: false });
         process(8, "8 (systemd-udevd) T 1 8");

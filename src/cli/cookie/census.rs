@@ -55,7 +55,7 @@ const RUN_DMHELPER: &str = "/run/dmhelper";
 
 fn circumstances(older_than: Option<Duration>) -> Result<Circumstances> {
     let (run, proc) = (Path::new(RUN_UDEV), Path::new(PROC));
-    let busy = Udevd::is_busy(run) || Completer::find(Path::new(RUN_DMHELPER), proc).is_busy();
+    let busy = Udevd::is_busy(run, proc) || Completer::find(Path::new(RUN_DMHELPER), proc).is_busy();
     Ok(Circumstances { udevd: Udevd::find(run, proc)?, busy, now: SystemTime::now(), older_than })
 }
 

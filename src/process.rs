@@ -1,0 +1,125 @@
+//! A process, as procfs shows it to everybody.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// A process at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its name; the kernel cuts names after 15 bytes.
+    pub name: Vec<u8>,
+    /// Its parent's number.
+    pub parent: u32,
+    state: u8,
+}
+
+impl Process {
+    /// The process of that number; `None` where there is none.
+    pub fn read(proc: &Path, pid: u32) -> Option<Self> {
+        Self::parse(pid, &fs::read(proc.join(format!("{pid}/stat"))).ok()?)
+    }
+
+    /// All that are there.
+    pub fn all(proc: &Path) -> impl Iterator<Item = Self> {
+        let entries = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        entries.filter_map(|pid| Self::read(proc, pid))
+    }
+
+    /// "PID (NAME) STATE PARENT …" of /proc/PID/stat. A name may hold anything, brackets as well.
+    fn parse(pid: u32, stat: &[u8]) -> Option<Self> {
+        let (start, end) = (stat.iter().position(|&b| b == b'(')? + 1, stat.iter().rposition(|&b| b == b')')?);
+        let mut fields = str::from_utf8(stat.get(end + 2..)?).ok()?.split(' ');
+        let state = *fields.next()?.as_bytes().first()?;
+        Some(Self { pid, name: stat.get(start..end)?.to_vec(), parent: fields.next()?.parse().ok()?, state })
+    }
+
+    /// Whether it is stopped: SIGSTOP, a debugger.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
+    }
+
+    /// Whether it waits for something to happen.
+    pub fn is_asleep(&self) -> bool {
+        self.state == b'S'
+    }
+
+    /// Whether only its exit status is left of it.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Whether it has another directory at that path than we have, or none: in a container. Who has no right to look takes
+    /// a process of a PID namespace below ours for that.
+    pub fn sees_other(&self, proc: &Path, path: &Path) -> bool {
+        let root = proc.join(self.pid.to_string()).join("root");
+        let identity = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+        match (identity(path), identity(&root.join(path.strip_prefix("/").unwrap_or(path)))) {
+            (Ok(own), Ok(other)) => own != other,
+            (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => root.exists(),
+            (Ok(_), Err(_)) => self.is_below(proc),
+            (Err(_), _) => false,
+        }
+    }
+
+    /// Whether it has more numbers than the one that we see: one for each PID namespace (`NSpid:` in /proc/PID/status).
+    fn is_below(&self, proc: &Path) -> bool {
+        let status = fs::read_to_string(proc.join(format!("{}/status", self.pid))).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        numbers.is_some_and(|numbers| numbers.split_whitespace().count() > 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_name_that_plays_a_state_is_a_name() {
+        let process = Process::parse(7, b"7 (a) R (b) T 1 7").unwrap();
+        assert_eq!((process.name.as_slice(), process.parent), (&b"a) R (b"[..], 1));
+        assert!(process.is_stopped() && !process.is_asleep() && !process.has_ended());
+        for cut in ["", "7", "7 (a", "7 (a)", "7 (a) S", "7 (a) S x"] {
+            assert_eq!(Process::parse(7, cut.as_bytes()), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn another_directory_of_the_same_path_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let (proc, root, path) = (folder.path().join("proc"), folder.path().join("root"), folder.path().join("run"));
+        [proc.join("8"), root.clone(), path.clone()].iter().for_each(|path| fs::create_dir_all(path).unwrap());
+        let process = Process::parse(8, b"8 (x) S 1").unwrap();
+        let other = || process.sees_other(&proc, &path);
+        assert!(!other(), "nobody tells");
+        symlink(&root, proc.join("8/root")).unwrap();
+        assert!(other(), "it has none");
+        let inside = root.join(path.strip_prefix("/").unwrap());
+        fs::create_dir_all(&inside).unwrap();
+        assert!(other(), "it has another");
+        fs::remove_dir(&inside).unwrap();
+        symlink(&path, &inside).unwrap();
+        assert!(!other());
+    }
+
+    #[test]
+    fn a_process_of_a_pid_namespace_below_has_several_numbers() {
+        let proc = tempfile::tempdir().unwrap();
+        fs::create_dir(proc.path().join("8")).unwrap();
+        let process = Process::parse(8, b"8 (x) S 1").unwrap();
+        for (status, below) in [("Name:\tx\nNSpid:\t8\n", false), ("NSpid:\t8\t1\n", true), ("", false)] {
+            fs::write(proc.path().join("8/status"), status).unwrap();
+            assert_eq!(process.is_below(proc.path()), below, "{status}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_among_all() {
+        let own = Process::all(Path::new("/proc")).find(|process| process.pid == std::process::id()).unwrap();
+        assert!(!own.sees_other(Path::new("/proc"), Path::new("/")) && !own.is_below(Path::new("/proc")));
+    }
+}

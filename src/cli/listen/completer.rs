@@ -23,7 +23,7 @@ pub(super) fn run(options: &Listen) -> Result<u8> {
     service::never_wait_to_log();
     residence.begin()?;
     options.ready()?;
-    let counts = residence.run(stop);
+    let counts = residence.run(&stop);
     options.gone();
     let counts = counts?;
     log::info!(

@@ -31,7 +31,7 @@ pub enum Verdict {
 }
 
 /// Remembers what a verdict needs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Judge {
     /// Events past this number came from the kernel while the token stood; `None` when it does not stand.
     since: Option<u64>,
@@ -43,11 +43,6 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Without a token yet.
-    pub fn new() -> Self {
-        Self { since: None, obeyed: None, last: BTreeMap::new() }
-    }
-
     /// The token stands since the kernel's last event had this number.
     pub fn begin(&mut self, seqnum: u64) {
         self.since = Some(seqnum);
@@ -96,12 +91,6 @@ impl Judge {
     }
 }
 
-impl Default for Judge {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_the_rules_leave_to_us_is_completed_once() {
-        let mut own = Judge::new();
+        let mut own = Judge::default();
         assert_eq!(judge(&mut own, 0, 7, &[&marked(7)]), Verdict::Complete(cookie()), "of a completer before this one");
         assert_eq!(judge(&mut own, 0, 7, &["UDEV_WORKER_FAILED=1"]), Verdict::Leave, "its worker died after it had told it");
         assert_eq!(judge(&mut own, 1, 8, &[&marked(8)]), Verdict::Complete(cookie()));
@@ -136,7 +125,7 @@ mod tests {
     #[test]
     fn an_event_of_a_killed_worker_is_completed_only_if_no_process_can_have_done_it() {
         let failed = ["UDEV_WORKER_FAILED=1", "UDEV_WORKER_SIGNAL=9"];
-        let mut own = Judge::new();
+        let mut own = Judge::default();
         assert_eq!(judge(&mut own, 0, 5, &failed), Verdict::Doubtful, "no token stands");
         own.begin(10);
         assert_eq!(judge(&mut own, 0, 10, &failed), Verdict::Doubtful, "the event is older than the token");
@@ -151,7 +140,7 @@ mod tests {
 
     #[test]
     fn rules_that_do_not_heed_the_token_are_noticed() {
-        let mut own = Judge::new();
+        let mut own = Judge::default();
         own.begin(10);
         assert_eq!(judge(&mut own, 0, 10, &[]), Verdict::Leave, "older than the token");
         assert_eq!(judge(&mut own, 0, 11, &[&marked(11)]), Verdict::Complete(cookie()));
@@ -163,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_event_that_nobody_waits_for_is_left_alone() {
-        let mut own = Judge::new();
+        let mut own = Judge::default();
         own.begin(1);
         let mut of = |text: &str| own.event(Uevent::from_properties(text.as_bytes()).unwrap());
         let path = "DEVPATH=/devices/virtual/block/dm-0\0SUBSYSTEM=block\0MAJOR=254\0MINOR=0\0SEQNUM=7\0DMHELPER_COMPLETE_SEQNUM=7\0";

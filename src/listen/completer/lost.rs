@@ -1,6 +1,6 @@
 //! Cookies whose events may be lost: looked for as `dmhelper cookie reap` does, until none is left.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::PollTimeout;
 
@@ -11,11 +11,10 @@ use crate::error::Error;
 use crate::info::Roots;
 use crate::udevd::Udevd;
 
-/// How long between two looks at first, and at last: a script's cookie, which looks the same, may live for hours.
-const PAUSE_MIN: Duration = Duration::from_secs(2);
-const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// And while a tool waits for one.
-const PAUSE_WAITED_FOR: Duration = Duration::from_secs(11);
+/// How long between two looks while a tool waits for a cookie that may have lost something.
+const PAUSE: Duration = Duration::from_secs(2);
+/// And while none does: a script's cookie, which looks the same, may live for hours.
+const PAUSE_UNWAITED: Duration = Duration::from_secs(60);
 
 /// A search that is under way, or none.
 #[derive(Debug, Default)]
@@ -23,20 +22,33 @@ pub(super) struct Search(Option<State>);
 
 #[derive(Debug)]
 struct State {
-    /// Cookies that are younger have lost nothing.
-    since: SystemTime,
     next: Instant,
-    pause: Duration,
-    /// Those that were waited for when udev had nothing to do, unchanged in every look since.
-    seen: Vec<(Entry, Instant)>,
+    /// Whether every cookie that the next look finds may have lost something; else those that the last one has left.
+    all: bool,
+    /// Those of the last look, and since when they are as they are.
+    left: Vec<(Entry, Instant)>,
+}
+
+impl State {
+    /// What may have lost something, of those that are there: root's alone.
+    fn suspects(&self, entries: Vec<Entry>) -> impl Iterator<Item = Entry> {
+        let known = |entry: &Entry| self.all || self.left.iter().any(|(before, _)| before.row.id == entry.row.id);
+        entries.into_iter().filter(move |entry| entry.row.uid == 0 && known(entry))
+    }
+
+    /// Since when nothing has happened to it, for all that was seen.
+    fn unchanged_since(&self, entry: &Entry) -> Option<Instant> {
+        let same = |before: &Entry| (before.row, before.value, before.waiting) == (entry.row, entry.value, entry.waiting);
+        self.left.iter().find(|(before, _)| same(before)).map(|(_, since)| *since)
+    }
 }
 
 impl Search {
     /// Something may be lost of the cookies that are there now. A look that is to come soon is not put off.
     pub(super) fn begin(&mut self) {
-        let soon = Instant::now() + PAUSE_MIN;
-        let (next, seen) = self.0.take().map_or_else(|| (soon, Vec::new()), |state| (state.next.min(soon), state.seen));
-        self.0 = Some(State { since: SystemTime::now(), next, pause: PAUSE_MIN, seen });
+        let soon = Instant::now() + PAUSE;
+        let (next, left) = self.0.take().map_or_else(|| (soon, Vec::new()), |state| (state.next.min(soon), state.left));
+        self.0 = Some(State { next, all: true, left });
     }
 
     /// How long to sleep until the next look.
@@ -54,59 +66,38 @@ impl Search {
     /// Whether there are cookies that may have lost something.
     pub(super) fn is_open(&self, roots: &Roots) -> bool {
         let Some(state) = &self.0 else { return false };
-        census::take(&roots.proc).map_or(true, |(entries, _)| entries.iter().any(|entry| may_have_lost(entry, state.since)))
+        census::take(&roots.proc).map_or(true, |(entries, _)| state.suspects(entries).next().is_some())
     }
 
-    /// Looks; completes what is provably stuck. Tells how many notifications that were. That udev is idle was found out
-    /// first, then the socket was emptied: what udev had sent on until then is completed.
+    /// Looks; completes what is provably stuck, if udev was idle and all that it had sent on until then is handled. Tells
+    /// how many notifications that were.
     pub(super) fn look(&mut self, roots: &Roots, idle: bool) -> u64 {
-        let Some(state) = &mut self.0 else { return 0 };
-        let suspects: Vec<Entry> = match census::take(&roots.proc) {
-            Ok((entries, _)) => entries.into_iter().filter(|entry| may_have_lost(entry, state.since)).collect(),
+        let Some(mut state) = self.0.take() else { return 0 };
+        let now = Instant::now();
+        let entries = match census::take(&roots.proc) {
+            Ok((entries, _)) => entries,
             Err(error) => {
                 log::error!("{error}");
-                Vec::new()
+                state.next = now + PAUSE_UNWAITED;
+                self.0 = Some(state);
+                return 0;
             }
         };
-        let circumstances = Circumstances {
-            udevd: Udevd::find(&roots.run_udev, &roots.proc).unwrap_or(Udevd::Absent),
-            busy: !idle,
-            now: SystemTime::now(),
-            older_than: None,
-        };
-        let now = Instant::now();
-        let waited_for = suspects.iter().any(|entry| entry.waiting > 0);
-        let seen = std::mem::take(&mut state.seen);
-        let (mut released, mut left) = (0, false);
-        for entry in suspects {
-            let first = seen.iter().find(|(before, _)| idle && is_same(before, &entry)).map_or(now, |(_, first)| *first);
-            match release(&entry, &circumstances, now.duration_since(first)) {
+        let udevd = Udevd::find(&roots.run_udev, &roots.proc).unwrap_or(Udevd::Stopped);
+        let circumstances = Circumstances { udevd, busy: !idle, now: SystemTime::now(), older_than: None };
+        let (mut released, mut left) = (0, Vec::new());
+        for entry in state.suspects(entries) {
+            let since = state.unchanged_since(&entry).unwrap_or(now);
+            match release(&entry, &circumstances, now.duration_since(since)) {
                 Some(count) => released += count,
-                None => {
-                    left = true;
-                    if idle {
-                        state.seen.push((entry, first));
-                    }
-                }
+                None => left.push((entry, since)),
             }
         }
-        state.pause = (state.pause * 2).min(if waited_for { PAUSE_WAITED_FOR } else { PAUSE_MAX });
-        state.next = now + state.pause;
-        if !left {
-            self.0 = None;
-        }
+        let waited_for = left.iter().any(|(entry, _)| entry.waiting > 0);
+        let next = now + if waited_for { PAUSE } else { PAUSE_UNWAITED };
+        self.0 = (!left.is_empty()).then_some(State { next, all: false, left });
         released
     }
-}
-
-/// Nothing has happened to it.
-fn is_same(before: &Entry, now: &Entry) -> bool {
-    (before.row, before.value, before.waiting) == (now.row, now.value, now.waiting)
-}
-
-/// Made before the loss, and root's.
-fn may_have_lost(entry: &Entry, since: SystemTime) -> bool {
-    entry.row.uid == 0 && UNIX_EPOCH + Duration::from_secs(entry.row.changed) <= since
 }
 
 /// Completes it if it is stuck and was so, for all that was seen, for so long; `None` when that cannot be told yet.
@@ -135,9 +126,10 @@ mod tests {
     use super::*;
     use crate::cookie::Key;
     use crate::cookie::census::Row;
+    use std::time::UNIX_EPOCH;
 
-    fn entry(value: u32) -> Entry {
-        let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: -1, uid: 0, operated: 1000, changed: 1000 };
+    fn entry(id: i32, value: u32) -> Entry {
+        let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id, uid: 0, operated: 1000, changed: 1000 };
         Entry { row, value: Some(value), waiting: 1, waiters: Vec::new(), last: None }
     }
 
@@ -150,23 +142,37 @@ mod tests {
         search.begin();
         assert_eq!(search.0.as_ref().unwrap().next, next);
         // But one that is far away comes sooner.
-        search.0.as_mut().unwrap().next = next + PAUSE_MAX;
+        search.0.as_mut().unwrap().next = next + PAUSE_UNWAITED;
         search.begin();
-        assert!(search.0.as_ref().unwrap().next < next + PAUSE_MAX);
+        assert!(search.0.as_ref().unwrap().next < next + PAUSE_UNWAITED);
         search.0.as_mut().unwrap().next = Instant::now();
         assert!(search.is_due());
+    }
+
+    #[test]
+    fn who_came_after_the_first_look_has_lost_nothing() {
+        let now = Instant::now();
+        let mut state = State { next: now, all: true, left: Vec::new() };
+        let foreign = Entry { row: Row { uid: 1000, ..entry(3, 1).row }, ..entry(3, 1) };
+        let suspects =
+            |state: &State| state.suspects(vec![entry(1, 1), entry(2, 1), foreign.clone()]).map(|e| e.row.id).collect::<Vec<_>>();
+        assert_eq!(suspects(&state), [1, 2]);
+        state = State { all: false, left: vec![(entry(2, 1), now)], ..state };
+        assert_eq!(suspects(&state), [2]);
+        assert_eq!(state.unchanged_since(&entry(2, 1)), Some(now));
+        assert_eq!(state.unchanged_since(&entry(2, 2)), None, "something has happened to it");
+        assert_eq!(state.unchanged_since(&entry(1, 1)), None);
     }
 
     #[test]
     fn a_cookie_is_released_only_when_udev_is_idle_and_it_was_seen_before() {
         let now = UNIX_EPOCH + Duration::from_secs(2000);
         let circumstances = |udevd, busy| Circumstances { udevd, busy, now, older_than: None };
-        let stuck = |circumstances, unchanged| release(&entry(1), &circumstances, unchanged);
+        let stuck = |circumstances, unchanged| release(&entry(-1, 1), &circumstances, unchanged);
         assert_eq!(stuck(circumstances(Udevd::Running, false), Duration::ZERO), None, "never seen before");
         assert_eq!(stuck(circumstances(Udevd::Running, false), GRACE - Duration::from_millis(1)), None);
         assert_eq!(stuck(circumstances(Udevd::Running, true), GRACE), None);
         assert_eq!(stuck(circumstances(Udevd::Absent, true), GRACE), None, "its worker goes on");
         assert_eq!(stuck(circumstances(Udevd::Running, false), GRACE), Some(0), "it is tried; there is no such set");
-        assert!(is_same(&entry(1), &entry(1)) && !is_same(&entry(1), &entry(2)));
     }
 }

@@ -9,8 +9,8 @@ mod lost;
 pub mod right;
 pub mod surroundings;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 
-use super::queue::{self, Backlog};
 use crate::cookie::Cookie;
 use crate::cookie::census;
 use crate::cookie::sem::{self, Completion};
@@ -31,6 +30,9 @@ use crate::uevent::{Source, Uevent};
 use judge::{Judge, Verdict};
 use lost::Search;
 use right::Right;
+
+/// How long it waits at its end for udevd; systemd's patience (TimeoutStopSec=) is longer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What became of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,7 +72,7 @@ impl<'a> Residence<'a> {
             search.begin();
         }
         let buffer = vec![0; crate::uevent::socket::DATAGRAM_MAX];
-        Self { socket, right, judge: Judge::new(), search, counts: Counts::default(), buffer, roots }
+        Self { socket, right, judge: Judge::default(), search, counts: Counts::default(), buffer, roots }
     }
 
     /// Has the rules leave cookies to us, from here on.
@@ -82,7 +84,7 @@ impl<'a> Residence<'a> {
     }
 
     /// Completes until told to stop; then no event is left to us any more, and those that were are completed.
-    pub fn run(mut self, mut stop: UnixStream) -> Result<Counts> {
+    pub fn run(mut self, stop: &UnixStream) -> Result<Counts> {
         loop {
             let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
             let stopping = match poll(&mut fds, self.search.pause()) {
@@ -91,13 +93,10 @@ impl<'a> Residence<'a> {
             };
             self.drain()?;
             if self.search.is_due() {
-                // In this order: udevd sends an event on before it counts it as done.
-                let idle = surroundings::is_idle(self.roots);
-                self.drain()?;
+                let idle = self.catch_up()?;
                 self.counts.released += self.search.look(self.roots, idle);
             }
             if stopping {
-                let _ = stop.read(&mut [0; 1]);
                 let done = self.finish()?;
                 if done && !self.search.is_open(self.roots) {
                     self.right.give_up()?;
@@ -149,33 +148,38 @@ impl<'a> Residence<'a> {
         }
     }
 
+    /// Handles all that udevd has sent on. Tells whether it had nothing left to do before that, so that nothing of what it
+    /// had in hand then is to come any more: it sends an event on before it counts it as done.
+    fn catch_up(&mut self) -> Result<bool> {
+        let idle = surroundings::is_idle(self.roots);
+        self.drain()?;
+        Ok(idle)
+    }
+
     /// First nothing is left to us any more; then what udevd has in hand may still have been: until it has nothing, or,
     /// where events never cease, until the cookies of that moment are gone. Tells whether it came to that.
     fn finish(&mut self) -> Result<bool> {
-        /// systemd's own patience is longer, and an event's cookie that comes later has a completer no more.
-        const REASON: Duration = Duration::from_secs(60);
-        const PAUSE: u8 = 50;
         self.right.withdraw()?;
         self.judge.end();
-        let deadline = Instant::now() + REASON;
-        let sets = || -> Option<Vec<i32>> { Some(census::take(&self.roots.proc).ok()?.0.iter().map(|entry| entry.row.id).collect()) };
-        let then = sets();
+        let deadline = Instant::now() + PATIENCE;
+        let then = sets(&self.roots.proc);
         loop {
-            let (run_udev, proc) = (&self.roots.run_udev, &self.roots.proc);
-            // Before the socket is emptied: udevd sends an event on before it counts it as done.
-            let idle = queue::backlog(run_udev, proc) == Backlog::None;
-            let complete = then.as_ref().zip(sets()).is_some_and(|(then, now)| then.iter().all(|set| !now.contains(set)));
-            self.drain()?;
-            if idle || complete {
+            let gone = then.as_ref().zip(sets(&self.roots.proc)).is_some_and(|(then, now)| then.is_disjoint(&now));
+            if self.catch_up()? || gone {
                 return Ok(true);
             }
             if Instant::now() >= deadline {
-                log::warn!("listen: udevd still works on events after {} s; nobody completes their cookies", REASON.as_secs());
+                log::warn!("listen: udevd still works on events after {} s; nobody completes their cookies", PATIENCE.as_secs());
                 return Ok(false);
             }
-            let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], PAUSE);
+            let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], 50u8);
         }
     }
+}
+
+/// The cookies that there are, by their sets.
+fn sets(proc: &Path) -> Option<BTreeSet<i32>> {
+    Some(census::take(proc).ok()?.0.iter().map(|entry| entry.row.id).collect())
 }
 
 /// The number of the kernel's last event.
@@ -205,4 +209,16 @@ fn tell_failed(event: Uevent<'_>, cookie: Cookie) {
         _ => format!("; its links may be missing: udevadm trigger --settle /sys/dev/block/{device}"),
     };
     log::warn!("complete cookie {cookie}: the udev worker for {device} {cause}{advice}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_waits_longer_than_the_end_takes() {
+        let unit = include_str!("../../../systemd/dmhelper-completer.service.in");
+        let seconds = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")?.parse().ok());
+        assert!(seconds.map(Duration::from_secs) > Some(PATIENCE), "{seconds:?}");
+    }
 }

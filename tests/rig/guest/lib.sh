@@ -102,6 +102,9 @@ on_terminal() {
 	COLUMNS=$1 script -qec "$2" /dev/null </dev/null | tr -d '\r'
 }
 
+# say TEXT: what comes next, in the log.
+say() { printf 'rig: --- %s\n' "$*"; }
+
 fail() {
 	printf 'rig: FAILED: %s\n' "$*"
 	[ -e /rig/out/failure ] || printf '%s\n' "$*" >/rig/out/failure
@@ -132,6 +135,12 @@ assert_eq() {
 assert_fails() {
 	rig_assertions=$((rig_assertions + 1))
 	if "$@"; then fail "succeeded, but must not: $*"; fi
+}
+
+# expect_line PATTERN TEXT: some line of the text matches.
+expect_line() {
+	rig_assertions=$((rig_assertions + 1))
+	grep -q -- "$1" <<<"$2" || fail "no line like '$1' in: $2"
 }
 
 # assert_link PATH DEVICE: PATH is a symbolic link, relative as udev makes them, to the node of the DM device.

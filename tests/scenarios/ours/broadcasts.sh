@@ -4,14 +4,8 @@
 # timeout: 240
 disk 64M
 table="0 2048 linear $DISK 4096"
-say() { printf 'rig: --- %s\n' "$*"; }
-cat >/etc/udev/rules.d/05-slow.rules <<'RULES'
-KERNEL=="dm-*", ENV{DM_COOKIE}=="?*", TEST=="/run/leave", ENV{RIG_MARK}="$env{SEQNUM}"
-KERNEL=="dm-*", ENV{DM_COOKIE}=="?*", TEST=="/run/slow-rules", PROGRAM="/bin/sleep 30"
-KERNEL=="dm-*", ENV{DM_COOKIE}=="?*", TEST=="/run/slow-run", RUN+="/bin/sleep 30"
-KERNEL=="dm-*", ENV{DM_COOKIE}=="?*", TEST=="/run/failing", IMPORT{program}="/bin/false", RUN+="/bin/false"
-RULES
-reload_rules
+echo 'KERNEL=="dm-*", ENV{DM_COOKIE}=="?*", TEST=="/run/leave", ENV{RIG_MARK}="$env{SEQNUM}"' >/etc/udev/rules.d/04-mark.rules
+. /rig/completer.sh
 touch /run/leave
 udevadm monitor --udev --property --subsystem-match=block >/run/told 2>&1 &
 monitor=$!
@@ -33,19 +27,6 @@ told() {
 		if [ "${line#!}" = "$line" ]; then grep -q -- "^$line" /run/last || fail "no $line"; else assert_fails grep -q -- "^${line#!}" /run/last; fi
 	done
 	seen=$(wc -l </run/told)
-}
-# begin KIND COMMAND...: the command in the background ($tool), its event where the rules take their time, or its programs.
-begin() {
-	touch "/run/slow-$1"
-	"${@:2}" &
-	tool=$!
-	wait_until 20 pgrep -f '^/bin/sleep 30'
-	rm "/run/slow-$1"
-}
-wake() { pkill -f '^/bin/sleep 30' || :; }
-kill_worker() {
-	kill -KILL "$(ps -o ppid= -p "$(pgrep -f '^/bin/sleep 30')")"
-	wake
 }
 # let_go: a cookie that nobody completes any more.
 let_go() {

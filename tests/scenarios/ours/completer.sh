@@ -5,55 +5,14 @@
 # timeout: 300
 disk 64M
 table="0 2048 linear $DISK 4096"
-say() { printf 'rig: --- %s\n' "$*"; }
-expect_line() { # expect_line PATTERN TEXT: some line of the text matches.
-	rig_assertions=$((rig_assertions + 1))
-	grep -q -- "$1" <<<"$2" || fail "no line like '$1' in: $2"
-}
-# Rules that take their time before 95-dm-notify, and programs that run after all rules.
-cat >/etc/udev/rules.d/05-slow.rules <<'RULES'
-KERNEL=="dm-*", ENV{DM_COOKIE}=="?*", TEST=="/run/slow-rules", PROGRAM="/bin/sleep 30"
-KERNEL=="dm-*", ENV{DM_COOKIE}=="?*", TEST=="/run/slow-run", RUN+="/bin/sleep 30"
-KERNEL=="dm-*", ENV{DM_COOKIE}=="?*", TEST=="/run/failing", IMPORT{program}="/bin/false", RUN+="/bin/false"
-RULES
-reload_rules
-# start [OPTION...]: a completer with a socket of its own; its words are in /run/words.
-start() {
-	rm -f /run/completer.pid # one that was killed leaves it
-	dmhelper listen --complete-only --pid-file /run/completer.pid "$@" 2>/run/words &
-	completer=$!
-	wait_until 20 test -s /run/completer.pid
-}
-stop() {
-	kill -TERM "$completer"
-	wait_for_job "$completer"
-	cat /run/words
-}
-# begin KIND COMMAND...: the command in the background ($tool), its event where the rules take their time, or its programs.
-begin() {
-	touch "/run/slow-$1"
-	"${@:2}" >/run/tool 2>&1 &
-	tool=$!
-	wait_until 20 pgrep -f '^/bin/sleep 30'
-	rm "/run/slow-$1"
-}
-kill_worker() {
-	kill -KILL "$(ps -o ppid= -p "$(pgrep -f '^/bin/sleep 30')")"
-	pkill -f '^/bin/sleep 30' || : # it may have gone with its worker
-}
-# ended: the tool has ended well, and without complaint; in time, so that only the completer can have done it.
-ended() {
-	wait_for_job "$tool"
-	assert_eq '' "$(</run/tool)" 'what the tool says'
-	assert_no_cookies
-}
+. /rig/completer.sh
 
 say 'with none, a process for each event; with one, none'
 dmsetup create a --table "$table"
 quiesce
 node=$(kernel_name a)
 assert_eq 2 "$(processes_of "$node" change dmsetup rename a b)" 'processes for a change'
-start
+start_completer
 assert_eq 1 "$(processes_of "$node" change dmsetup rename b a)" 'processes for a change'
 assert_eq "$(</sys/kernel/uevent_seqnum)" "$(prop a DMHELPER_COMPLETE_SEQNUM)" 'the mark'
 assert_eq 0 "$(processes_of "$node" remove:2 dmsetup remove a)" 'processes for a removal'
@@ -74,10 +33,10 @@ assert_fails dmhelper listen --complete-only
 expect_line 'a completer runs already' "$(dmhelper listen --complete-only 2>&1 || :)"
 
 say 'its end: first no event is left to it any more, then it completes those that were'
-stop
+stop_completer
 expect_line 'listen: 6 cookies completed, 0 of failed events, 0 of lost events, 0 datagrams dropped, 0 times overrun' "$(</run/words)"
 assert_no_link /run/dmhelper/completer
-start
+start_completer
 begin run dmsetup rename b a
 kill -TERM "$completer"
 wait_until 20 test ! -e /run/dmhelper/completer
@@ -85,7 +44,7 @@ wait_until 20 test ! -e /run/dmhelper/completer
 dmsetup create other --table "0 8 linear $DISK 8"
 sleep 1
 kill -0 "$completer"
-pkill -f '^/bin/sleep 30'
+wake
 ended
 wait_for_job "$completer"
 expect_line 'listen: 1 cookies completed' "$(</run/words)"
@@ -93,7 +52,7 @@ assert_eq 1 "$(processes_of "$(kernel_name a)" remove:2 dmsetup remove a)" 'proc
 dmsetup remove other
 
 say 'workers are killed'
-start
+start_completer
 dmsetup create a --table "$table"
 begin rules dmsetup rename a b
 kill_worker
@@ -107,12 +66,12 @@ udevadm trigger --settle "/sys/dev/block/$(devno a)"
 begin run dmsetup remove a
 kill_worker
 ended
-stop
+stop_completer
 expect_line 'listen: 1 cookies completed, 3 of failed events, 0 of lost events' "$(</run/words)"
 
 say 'a worker is killed when it has told of the event: udevd tells of it again'
 dmsetup create a --table "$table"
-start
+start_completer
 udevadm monitor --udev --property --subsystem-match=block >/run/told &
 monitor=$!
 dmsetup rename a b
@@ -126,18 +85,17 @@ strace -f -o /run/trace -p "$(cat /run/rig-udevd.pid)" -e trace=sendmsg -e injec
 tracer=$!
 wait_until 20 grep -q attached /run/strace
 dmsetup --udevcookie "$cookie" rename b a
-missing_one() { dmhelper cookie list --json | grep -q '"missing": 1,'; }
-wait_until 20 missing_one
+wait_until 20 missing_is 1
 pkill -KILL -P "$(cat /run/rig-udevd.pid)"
 kill "$tracer"
 told_again() { grep -q '^UDEV_WORKER_FAILED=1$' /run/told; }
 wait_until 20 told_again
 kill "$monitor"
 settle
-assert_eq yes "$(missing_one && echo yes)" 'one event is left'
+assert_eq 1 "$(missing)" 'events left'
 dmhelper cookie complete "$cookie"
 dmhelper cookie release "$cookie"
-stop
+stop_completer
 expect_line 'listen: 2 cookies completed, 0 of failed events' "$(</run/words)"
 assert_no_cookies
 dmsetup remove a
@@ -145,36 +103,32 @@ dmsetup remove a
 say 'an event that had begun before the completer: who completes it cannot be told, so that it must be stuck'
 dmsetup create a --table "$table"
 begin rules dmsetup rename a b
-start
+start_completer
 kill_worker
 ended
 expect_line 'complete cookie 0x.*: 1 of its events were lost' "$(</run/words)"
-stop
+stop_completer
 expect_line 'listen: 0 cookies completed, 0 of failed events, 1 of lost events' "$(</run/words)"
 udevadm trigger --settle "/sys/dev/block/$(devno b)"
 
 say 'udevd dies, and the worker goes on'
-start
+start_completer
 begin run dmsetup rename b a
 kill -KILL "$(cat /run/rig-udevd.pid)"
 sleep 1
-pkill -f '^/bin/sleep 30'
+wake
 ended
 wait_until 20 no_udevd
 start_udevd
 begin run dmsetup rename a b
 pkill -TERM -o -x systemd-udevd # as systemd stops it
 sleep 1
-pkill -f '^/bin/sleep 30'
+wake
 ended
 wait_until 20 no_udevd
 /usr/lib/systemd/systemd-udevd --daemon --event-timeout=3
 again udevadm control --ping --timeout=20
-touch /run/slow-run
-dmsetup rename b a >/run/tool 2>&1 &
-tool=$!
-wait_until 20 pgrep -f '^/bin/sleep 30'
-rm /run/slow-run
+begin run dmsetup rename b a
 ended
 expect_line "udev worker for 25[0-9]:0 was killed (SIGKILL)" "$(</run/words)"
 stop_udevd
@@ -185,16 +139,16 @@ say 'it dies, and its socket with it'
 begin run dmsetup rename a b
 kill -KILL "$completer"
 wait "$completer" || :
-pkill -f '^/bin/sleep 30'
+wake
 settle
 wait_until 20 cookie_waited_for
 timeout 20 dmsetup create other --table "0 8 linear $DISK 8" || fail 'a process must complete this'
 # One that ends in order before it has found it leaves word to the next.
-start
-stop
+start_completer
+stop_completer
 expect_line 'some cookies may never be completed: if a tool hangs, .dmhelper cookie reap. releases it' "$(</run/words)"
 assert_eq withdrawn "$(readlink /run/dmhelper/completer)" 'the trace'
-start
+start_completer
 ended
 expect_line 'the completer before this one did not end in order' "$(</run/words)"
 expect_line 'complete cookie 0x.*: 1 of its events were lost' "$(</run/words)"
@@ -213,10 +167,10 @@ expect_line 'kept (udev may still complete it)' "$(dmhelper cookie reap --yes)"
 expect_line "completer (process $completer) is stopped" "$(dmhelper doctor || [ $? = 7 ])"
 kill -CONT "$completer"
 ended
-stop
+stop_completer
 
 say 'more events than the queue holds'
-start --queue 4096
+start_completer --queue 4096
 dmsetup rename a b
 kill -STOP "$completer"
 uevent=/sys/block/${DISK#/dev/}/uevent
@@ -229,20 +183,20 @@ settle
 kill -CONT "$completer"
 ended
 expect_line 'events were lost, more came than the kernel keeps' "$(</run/words)"
-stop
+stop_completer
 expect_line 'listen: 1 cookies completed, 0 of failed events, 1 of lost events, 0 datagrams dropped, [1-9]' "$(</run/words)"
 
 say 'rules that do not leave it anything'
 echo 'ENV{.DMHELPER_ANY_IPC_NAMESPACE}="1"' >/etc/udev/rules.d/90-dmhelper.rules
 reload_rules
-start
+start_completer
 dmsetup rename a b >/run/tool 2>&1 &
 tool=$!
 ended
 begin rules dmsetup rename b a
 kill_worker
 ended # after a look, for nothing is certain here
-stop
+stop_completer
 expect_line "the udev rules leave no cookies to this completer" "$(</run/words)"
 expect_line 'listen: 0 cookies completed, 0 of failed events, 1 of lost events' "$(</run/words)"
 rm /etc/udev/rules.d/90-dmhelper.rules

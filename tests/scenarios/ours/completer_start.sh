@@ -2,16 +2,7 @@
 # needs: perl
 disk 64M
 table="0 2048 linear $DISK 4096"
-say() { printf 'rig: --- %s\n' "$*"; }
-expect_line() { # expect_line PATTERN TEXT: some line of the text matches.
-	rig_assertions=$((rig_assertions + 1))
-	grep -q -- "$1" <<<"$2" || fail "no line like '$1' in: $2"
-}
-stop() {
-	kill -TERM "$completer"
-	wait_for_job "$completer"
-	cat /run/words
-}
+. /rig/completer.sh
 dmsetup create a --table "$table"
 mkdir -p /run/dmhelper
 
@@ -31,11 +22,13 @@ refused 2 'udevd is in another net namespace' unshare -n dmhelper listen --compl
 refused 4 'permission denied' setpriv --reuid=nobody --regid=nogroup --clear-groups dmhelper listen --complete-only
 
 say 'what does not concern it does not keep it away'
-# A udevd in a container, beside ours.
-unshare -i perl -e '$0 = "systemd-udevd"; sleep 600' &
+# A udevd in a container, beside ours, whose state is not that of ours.
+unshare -m -i sh -c 'mount -t tmpfs none /run && mkdir /run/udev && exec perl -e "\$0 = q(systemd-udevd); sleep 600"' &
 container=$!
 contained() { [ "$(cat "/proc/$container/comm")" = systemd-udevd ]; }
 wait_until 20 contained
+kill -STOP "$container"
+dmhelper wait --for settled --timeout 20s a
 # Any user can open the directory; the lock is another file.
 setpriv --reuid=nobody --regid=nogroup --clear-groups flock -F /run/dmhelper sleep 600 &
 locker=$!
@@ -46,10 +39,12 @@ assert_eq 600 "$(stat -c %a /run/dmhelper/completer.lock)" 'mode of the lock'
 prlimit --nofile=200:4096 dmhelper listen --complete-only --pid-file /run/completer.pid 2>/run/words &
 completer=$!
 wait_until 20 test -s /run/completer.pid
-kill "$container" "$locker"
-wait "$container" "$locker" || :
 assert_eq "/proc/$completer/fd/999" "$(readlink /run/dmhelper/completer)" 'the token'
-stop
+before=$SECONDS
+stop_completer
+assert_eq yes "$([ $((SECONDS - before)) -lt 30 ] && echo yes)" "it waits for our udevd alone ($((SECONDS - before)) s)"
+kill -KILL "$container" "$locker"
+wait "$container" "$locker" || :
 
 say 'a socket is passed to it'
 # As systemd passes a socket that has subscribed to a group.
@@ -76,7 +71,6 @@ cat >/run/forge.pl <<'PERL'
 	bind($socket, pack("SSLL", 16, 0, 0, 0)) or die $!;
 	defined send($socket, $text, 0, pack("SSLL", 16, 0, 0, 2)) or die $!;
 PERL
-missing() { dmhelper cookie list --json | sed -n 's/.*"missing": \([0-9]*\),/\1/p'; }
 cookie=$(dmhelper cookie create)
 dmhelper cookie inc "$cookie"
 # A process may send with a capability alone, without being root.
@@ -84,10 +78,9 @@ setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=+net_admin --am
 sleep 1
 assert_eq 1 "$(missing)" 'missing after a forgery'
 perl /run/forge.pl "$((cookie))" # the same from root: it was no fault of the message
-released() { [ "$(missing)" = 0 ]; }
-wait_until 20 released
+wait_until 20 missing_is 0
 dmhelper cookie release "$cookie"
-stop
+stop_completer
 expect_line 'listen: 2 cookies completed, 0 of failed events, 0 of lost events, 1 datagrams dropped' "$(</run/words)"
 
 say 'in the background'

@@ -5,7 +5,6 @@
 # timeout: 240
 disk 64M
 table="0 8 linear $DISK 8"
-say() { printf 'rig: --- %s\n' "$*"; }
 released() { timeout 60 "$@" || fail "not released: $*"; }
 pid() { systemctl show -p MainPID --value dmhelper-completer.service; }
 state() { systemctl is-active "dmhelper-completer.$1" || :; }

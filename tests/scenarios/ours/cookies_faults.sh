@@ -4,11 +4,6 @@
 disk 64M
 table="0 2048 linear $DISK 0"
 
-say() { printf 'rig: --- %s\n' "$*"; }
-expect_line() { # expect_line PATTERN TEXT: some line of the text matches.
-	rig_assertions=$((rig_assertions + 1))
-	grep -q -- "$1" <<<"$2" || fail "no line like '$1' in: $2"
-}
 
 say 'a udev worker is killed while a rule runs: lvcreate is released, and named'
 vgcreate vg "$DISK"

@@ -2,7 +2,6 @@
 # The examples of the man page are run.
 # needs: lvm mkfs.ext4
 # timeout: 200
-say() { printf 'rig: === %s\n' "$*"; }
 # doctor STATUS [OPTION...]: its lines are in /run/out.
 doctor() {
 	local expected=$1 status=0

@@ -2,7 +2,6 @@
 # needs: cryptsetup lvm mkfs.ext4 mkswap module:dm-crypt module:dm-snapshot module:dm-multipath
 # timeout: 300
 
-say() { printf 'rig: === %s\n' "$*"; }
 disk 64M
 first=$DISK
 dmsetup create one --uuid RIG-one --table "0 8192 linear $first 2048"

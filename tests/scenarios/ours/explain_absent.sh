@@ -1,7 +1,6 @@
 # dmhelper explain on what is not there, and on cookies: every reason is provoked.
 # needs: cryptsetup lvm mkfs.ext4 losetup module:dm-crypt
 # timeout: 200
-say() { printf 'rig: === %s\n' "$*"; }
 # said TEXT WORD: the explanation holds the text, whatever its line breaks.
 said() {
 	rig_assertions=$((rig_assertions + 1))

@@ -1,7 +1,6 @@
 # dmhelper explain on what udevd, its records and the rule files have to do with it: every reason is provoked.
 # needs: cryptsetup lvm mkfs.ext4 multipath module:dm-multipath
 # timeout: 150
-say() { printf 'rig: === %s\n' "$*"; }
 rules=/usr/lib/udev/rules.d
 disk 64M
 table="0 2048 linear $DISK 2048"

@@ -1,10 +1,6 @@
 # More events than the kernel keeps for us, a storm of them, and `dmhelper event` once for each.
 # timeout: 240
 listen_is_gone() { ! pgrep -x dmhelper >/dev/null; }
-expect_line() {
-	rig_assertions=$((rig_assertions + 1))
-	grep -q -- "$1" <<<"$2" || fail "no line like '$1' in: $2"
-}
 stop_udevd
 rm -rf /run/udev
 

@@ -5,7 +5,6 @@
 disk 64M
 mkdir /run/w
 table() { echo "0 2048 linear $DISK $((4096 * $1))"; }
-say() { printf 'rig: --- %s\n' "$*"; }
 
 # misses REASON ARGUMENTS...: the time runs out, and one line says why.
 misses() {

@@ -1,7 +1,7 @@
 # The resident completer comes and goes while tools work, in order and killed, its socket held as systemd holds it: every
 # event is completed exactly once, now by a process, now by the completer. One that is killed may lose the event that it has
-# in hand: the next one finds its cookie when it is provably stuck, which is not before udev has had nothing to do for 10 s.
-# So the tools rest after each kill: constant work would keep one waiting for as long as it goes on.
+# in hand: the next one finds its cookie when it is provably stuck, for which it must itself live for 12 s. So the tools rest
+# after each kill, and nobody is killed until they do.
 # needs: perl
 # udevd: debug
 # timeout: 540

@@ -65,11 +65,21 @@ impl Process {
         }
     }
 
-    /// Whether it has more numbers than the one that we see: one for each PID namespace (`NSpid:` in /proc/PID/status).
+    /// Whether it has root's rights (the effective user is the second one of `Uid:`): anybody's may have any name.
+    pub fn is_roots(&self, proc: &Path) -> bool {
+        self.status(proc, "Uid:").get(1).is_some_and(|user| user == "0")
+    }
+
+    /// Whether it has more numbers than the one that we see: one for each PID namespace.
     fn is_below(&self, proc: &Path) -> bool {
+        self.status(proc, "NSpid:").len() > 1
+    }
+
+    /// The words of a line of /proc/PID/status.
+    fn status(&self, proc: &Path, line: &str) -> Vec<String> {
         let status = fs::read_to_string(proc.join(format!("{}/status", self.pid))).unwrap_or_default();
-        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-        numbers.is_some_and(|numbers| numbers.split_whitespace().count() > 1)
+        let words = status.lines().find_map(|text| text.strip_prefix(line)).unwrap_or_default();
+        words.split_whitespace().map(str::to_owned).collect()
     }
 }
 
@@ -114,6 +124,19 @@ mod tests {
         for (status, below) in [("Name:\tx\nNSpid:\t8\n", false), ("NSpid:\t8\t1\n", true), ("", false)] {
             fs::write(proc.path().join("8/status"), status).unwrap();
             assert_eq!(process.is_below(proc.path()), below, "{status}");
+        }
+    }
+
+    #[test]
+    fn roots_process_is_told_by_its_effective_user() {
+        let proc = tempfile::tempdir().unwrap();
+        fs::create_dir(proc.path().join("8")).unwrap();
+        let process = Process::parse(8, b"8 (x) S 1").unwrap();
+        for (status, roots) in
+            [("Uid:\t0\t0\t0\t0\n", true), ("Uid:\t1000\t0\t0\t0\n", true), ("Uid:\t0\t1000\t0\t0\n", false), ("", false)]
+        {
+            fs::write(proc.path().join("8/status"), status).unwrap();
+            assert_eq!(process.is_roots(proc.path()), roots, "{status}");
         }
     }
 

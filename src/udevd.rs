@@ -83,9 +83,9 @@ pub fn processes(run: &Path, proc: &Path) -> Vec<Process> {
     main_processes(proc).into_iter().filter(|udevd| !udevd.sees_other(proc, run)).collect()
 }
 
-/// The processes named as udevd's whose parent is not: workers are children of the main one.
+/// Root's processes named as udevd's whose parent is not: workers are children of the main one.
 fn main_processes(proc: &Path) -> Vec<Process> {
-    let all: Vec<_> = Process::all(proc).filter(|process| NAMES.contains(&process.name.as_slice())).collect();
+    let all: Vec<_> = Process::all(proc).filter(|process| NAMES.contains(&process.name.as_slice()) && process.is_roots(proc)).collect();
     all.iter().filter(|process| all.iter().all(|other| other.pid != process.parent)).cloned().collect()
 }
 
@@ -131,6 +131,7 @@ mod tests {
         let process = |pid: u32, stat: &str, root: &Path| {
             fs::create_dir_all(proc.join(pid.to_string())).unwrap();
             fs::write(proc.join(format!("{pid}/stat")), stat).unwrap();
+            fs::write(proc.join(format!("{pid}/status")), "Uid:\t0\t0\t0\t0\n").unwrap();
             let _ = symlink(root, proc.join(format!("{pid}/root")));
         };
         let found = || Udevd::find(&run, &proc).unwrap();
@@ -142,6 +143,9 @@ mod tests {
         process(8, "8 (systemd-udevd) S 1", Path::new("/"));
         assert_eq!(found(), Udevd::Running);
         process(8, "8 (systemd-udevd) T 1", Path::new("/"));
+        process(21, "21 (systemd-udevd) S 1", Path::new("/"));
+        fs::write(proc.join("21/status"), "Uid:\t1000\t1000\t1000\t1000\n").unwrap();
+        assert_eq!((found(), processes(&run, &proc).len()), (Udevd::Stopped, 1), "a user's process with its name");
         process(20, "20 (systemd-udevd) S 19", &container);
         assert_eq!((found(), processes(&run, &proc).len()), (Udevd::Stopped, 1), "the container's runs, ours does not");
         assert!(!Udevd::is_busy(&run, &proc));

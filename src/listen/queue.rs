@@ -89,6 +89,7 @@ mod tests {
         let process = |pid: u32, stat: &str| {
             fs::create_dir_all(proc.path().join(format!("{pid}/fd"))).unwrap();
             fs::write(proc.path().join(format!("{pid}/stat")), stat).unwrap();
+            fs::write(proc.path().join(format!("{pid}/status")), "Uid:\t0\t0\t0\t0\n").unwrap();
         };
         let found = || backlog(run.path(), proc.path());
         process(7, "7 (bash) R 1 7");

@@ -60,6 +60,7 @@ mod tests {
         fs::create_dir_all(process.join("ns")).unwrap();
         KINDS.iter().for_each(|kind| symlink(format!("{kind}:[{namespace}]"), process.join("ns").join(kind)).unwrap());
         fs::write(process.join("stat"), format!("{pid} (systemd-udevd) S 1 1")).unwrap();
+        fs::write(process.join("status"), "Uid:\t0\t0\t0\t0\n").unwrap();
         symlink(root, process.join("root")).unwrap();
     }
 

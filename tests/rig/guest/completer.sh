@@ -39,6 +39,11 @@ start_completer() {
 	completer=$!
 	wait_until 20 test -s /run/completer.pid
 }
+# told PATTERN: it has said a line that matches; it completes first and speaks then.
+told() {
+	rig_assertions=$((rig_assertions + 1))
+	wait_until 20 grep -q -e "$1" /run/words
+}
 stop_completer() {
 	kill -TERM "$completer"
 	wait_for_job "$completer"

@@ -34,7 +34,7 @@ expect_line 'a completer runs already' "$(dmhelper listen --complete-only 2>&1 |
 
 say 'its end: first no event is left to it any more, then it completes those that were'
 stop_completer
-expect_line 'listen: 6 cookies completed, 0 of failed events, 0 of lost events, 0 datagrams dropped, 0 times overrun' "$(</run/words)"
+told 'listen: 6 cookies completed, 0 of failed events, 0 of lost events, 0 datagrams dropped, 0 times overrun'
 assert_no_link /run/dmhelper/completer
 start_completer
 begin run dmsetup rename b a
@@ -47,7 +47,7 @@ kill -0 "$completer"
 wake
 ended
 wait_for_job "$completer"
-expect_line 'listen: 1 cookies completed' "$(</run/words)"
+told 'listen: 1 cookies completed'
 assert_eq 1 "$(processes_of "$(kernel_name a)" remove:2 dmsetup remove a)" 'processes for a removal'
 dmsetup remove other
 
@@ -57,7 +57,7 @@ dmsetup create a --table "$table"
 begin rules dmsetup rename a b
 kill_worker
 ended
-expect_line "complete cookie 0x.*: the udev worker for 25[0-9]:0 was killed (SIGKILL); its links may be missing: udevadm trigger --settle /sys" "$(</run/words)"
+told "complete cookie 0x.*: the udev worker for 25[0-9]:0 was killed (SIGKILL); its links may be missing: udevadm trigger --settle /sys"
 udevadm trigger --settle "/sys/dev/block/$(devno b)"
 begin run dmsetup rename b a
 kill_worker
@@ -67,7 +67,7 @@ begin run dmsetup remove a
 kill_worker
 ended
 stop_completer
-expect_line 'listen: 1 cookies completed, 3 of failed events, 0 of lost events' "$(</run/words)"
+told 'listen: 1 cookies completed, 3 of failed events, 0 of lost events'
 
 say 'a worker is killed when it has told of the event: udevd tells of it again'
 dmsetup create a --table "$table"
@@ -96,7 +96,7 @@ assert_eq 1 "$(missing)" 'events left'
 dmhelper cookie complete "$cookie"
 dmhelper cookie release "$cookie"
 stop_completer
-expect_line 'listen: 2 cookies completed, 0 of failed events' "$(</run/words)"
+told 'listen: 2 cookies completed, 0 of failed events'
 assert_no_cookies
 dmsetup remove a
 
@@ -106,9 +106,9 @@ begin rules dmsetup rename a b
 start_completer
 kill_worker
 ended
-expect_line 'complete cookie 0x.*: 1 of its events were lost' "$(</run/words)"
+told 'complete cookie 0x.*: 1 of its events were lost'
 stop_completer
-expect_line 'listen: 0 cookies completed, 0 of failed events, 1 of lost events' "$(</run/words)"
+told 'listen: 0 cookies completed, 0 of failed events, 1 of lost events'
 udevadm trigger --settle "/sys/dev/block/$(devno b)"
 
 say 'udevd dies, and the worker goes on'
@@ -130,7 +130,7 @@ wait_until 20 no_udevd
 again udevadm control --ping --timeout=20
 begin run dmsetup rename b a
 ended
-expect_line "udev worker for 25[0-9]:0 was killed (SIGKILL)" "$(</run/words)"
+told "udev worker for 25[0-9]:0 was killed (SIGKILL)"
 stop_udevd
 start_udevd
 udevadm trigger --settle "/sys/dev/block/$(devno a)"
@@ -146,12 +146,12 @@ timeout 20 dmsetup create other --table "0 8 linear $DISK 8" || fail 'a process 
 # One that ends in order before it has found it leaves word to the next.
 start_completer
 stop_completer
-expect_line 'some cookies may never be completed: if a tool hangs, .dmhelper cookie reap. releases it' "$(</run/words)"
+told 'some cookies may never be completed: if a tool hangs, .dmhelper cookie reap. releases it'
 assert_eq withdrawn "$(readlink /run/dmhelper/completer)" 'the trace'
 start_completer
 ended
-expect_line 'the completer before this one did not end in order' "$(</run/words)"
-expect_line 'complete cookie 0x.*: 1 of its events were lost' "$(</run/words)"
+told 'the completer before this one did not end in order'
+told 'complete cookie 0x.*: 1 of its events were lost'
 dmsetup remove other
 
 say 'it is stopped: who waits is told'
@@ -182,9 +182,9 @@ wait_until 20 cookie_waited_for
 settle
 kill -CONT "$completer"
 ended
-expect_line 'events were lost, more came than the kernel keeps' "$(</run/words)"
+told 'events were lost, more came than the kernel keeps'
 stop_completer
-expect_line 'listen: 1 cookies completed, 0 of failed events, 1 of lost events, 0 datagrams dropped, [1-9]' "$(</run/words)"
+told 'listen: 1 cookies completed, 0 of failed events, 1 of lost events, 0 datagrams dropped, [1-9]'
 
 say 'rules that do not leave it anything'
 echo 'ENV{.DMHELPER_ANY_IPC_NAMESPACE}="1"' >/etc/udev/rules.d/90-dmhelper.rules
@@ -197,8 +197,8 @@ begin rules dmsetup rename b a
 kill_worker
 ended # after a look, for nothing is certain here
 stop_completer
-expect_line "the udev rules leave no cookies to this completer" "$(</run/words)"
-expect_line 'listen: 0 cookies completed, 0 of failed events, 1 of lost events' "$(</run/words)"
+told "the udev rules leave no cookies to this completer"
+told 'listen: 0 cookies completed, 0 of failed events, 1 of lost events'
 rm /etc/udev/rules.d/90-dmhelper.rules
 reload_rules
 udevadm trigger --settle "/sys/dev/block/$(devno a)"

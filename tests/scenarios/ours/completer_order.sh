@@ -35,7 +35,7 @@ kill_worker
 settle
 told_to_end
 wait_for_job "$tracer"
-expect_line 'listen: 1 cookies completed, 0 of failed events' "$(</run/words)"
+told 'listen: 1 cookies completed, 0 of failed events'
 assert_eq 1 "$(missing)" 'missing after the worker was killed'
 dmhelper cookie complete "$cookie"
 dmhelper cookie release "$cookie"
@@ -53,7 +53,7 @@ sleep 1
 wake
 ended
 wait_for_job "$completer"
-expect_line 'listen: 1 cookies completed' "$(</run/words)"
+told 'listen: 1 cookies completed'
 assert_no_link /run/dmhelper/completer
 
 say 'a udevd that is idle is not all: another was killed, and its worker goes on'
@@ -72,7 +72,7 @@ sleep 2
 wake
 ended
 wait_for_job "$completer"
-expect_line 'listen: 1 cookies completed, 0 of failed events, 0 of lost events' "$(</run/words)"
+told 'listen: 1 cookies completed, 0 of failed events, 0 of lost events'
 assert_no_link /run/dmhelper/completer
 
 say 'an event that takes longer than a minute is left to the next one'
@@ -84,13 +84,13 @@ told_to_end
 completer_gone() { ! kill -0 "$completer" 2>/dev/null; }
 wait_until 90 completer_gone
 assert_eq yes "$([ $((SECONDS - before)) -ge 59 ] && echo yes)" "a minute ($((SECONDS - before)) s)"
-expect_line 'udevd still works on events after 60 s; nobody completes their cookies' "$(</run/words)"
+told 'udevd still works on events after 60 s; nobody completes their cookies'
 assert_eq withdrawn "$(readlink /run/dmhelper/completer)" 'the trace'
 start_completer
 pkill -KILL -f '^/bin/sleep 30'
 ended
 stop_completer
-expect_line 'listen: 1 cookies completed, 0 of failed events, 0 of lost events' "$(</run/words)"
+told 'listen: 1 cookies completed, 0 of failed events, 0 of lost events'
 
 dmsetup remove a
 step 'the end'

@@ -81,7 +81,7 @@ perl /run/forge.pl "$((cookie))" # the same from root: it was no fault of the me
 wait_until 20 missing_is 0
 dmhelper cookie release "$cookie"
 stop_completer
-expect_line 'listen: 2 cookies completed, 0 of failed events, 0 of lost events, 1 datagrams dropped' "$(</run/words)"
+told 'listen: 2 cookies completed, 0 of failed events, 0 of lost events, 1 datagrams dropped'
 
 say 'in the background'
 dmhelper listen --complete-only --daemon --pid-file /run/completer.pid

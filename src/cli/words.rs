@@ -7,11 +7,12 @@ use crate::error::Error;
 /// Whether a word may be in a form that argh does not know. Mostly none is: the definitions of all commands are many
 /// pages of memory.
 pub(super) fn are_plain(words: &[String]) -> bool {
-    !words.iter().any(|word| word == "-h" || (word.starts_with("--") && word.contains('=')))
+    let is_joined = |word: &str| word.len() > 2 && word.starts_with('-') && (!word.starts_with("--") || word.contains('='));
+    !words.iter().any(|word| word == "-h" || is_joined(word))
 }
 
-/// `--option=value` becomes two words, `-h` becomes `--help`. An option's own value, what follows `--`, and the command
-/// line of another program stay as they are.
+/// `--option=value` and `-ovalue` become two words, `-h` becomes `--help`. An option's own value, what follows `--`, and
+/// the command line of another program stay as they are.
 pub(super) fn plain(root: &CommandInfoWithArgs, words: Vec<String>) -> Vec<String> {
     let mut out = Vec::with_capacity(words.len() + 1);
     let (mut command, mut options, mut is_value) = (root, true, false);
@@ -21,8 +22,9 @@ pub(super) fn plain(root: &CommandInfoWithArgs, words: Vec<String>) -> Vec<Strin
         } else if word == "-h" {
             out.push("--help".to_string());
         } else if word.starts_with('-') {
-            let split = word.split_once('=').filter(|(name, _)| name.starts_with("--") && takes_value(command, name));
-            if let Some((name, value)) = split {
+            let long = word.split_once('=').filter(|(name, _)| name.starts_with("--"));
+            let split = long.or_else(|| word.split_at_checked(2).filter(|(_, value)| !value.is_empty()));
+            if let Some((name, value)) = split.filter(|(name, _)| takes_value(command, name)) {
                 out.extend([name.to_string(), value.to_string()]);
             } else {
                 options = word != "--";
@@ -63,15 +65,24 @@ pub(super) fn fault(root: &CommandInfoWithArgs, words: &[&str], output: &str) ->
             None if *word == "help" => {}
             None if command.commands.is_empty() || word.starts_with('-') => break,
             None => {
-                let near = near(command, word);
-                let hint = if near.is_empty() { String::new() } else { format!("did you mean {}? ", near.join(" or ")) };
+                let hint = meant(command.commands.iter().map(|sub| sub.name), word);
                 let object = path.iter().chain([word]).copied().collect::<Vec<_>>().join(" ");
                 return Error::usage("command", object, "no such command").advise(format!("{hint}see {}", help_of(&path)));
             }
         }
     }
     let object = if path.is_empty() { "line".to_string() } else { path.join(" ") };
-    Error::usage("command", object, one_line(output)).advise(format!("see {}", help_of(&path)))
+    let mut cause = one_line(output);
+    let mut hint = String::new();
+    if let Some(word) = cause.strip_prefix("unrecognized argument: ") {
+        let name = word.split_once('=').map_or(word, |(name, _)| name);
+        if flag(command, name).is_some_and(|flag| flag.long == name) {
+            cause = format!("{name} takes no value");
+        } else if name.starts_with("--") {
+            hint = meant(command.flags.iter().filter(|flag| !flag.hidden).map(|flag| flag.long), name);
+        }
+    }
+    Error::usage("command", object, cause).advise(format!("{hint}see {}", help_of(&path)))
 }
 
 fn help_of(path: &[&str]) -> String {
@@ -89,13 +100,12 @@ fn one_line(output: &str) -> String {
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// The commands that a word may have been meant for: those that it begins, and those a letter or two away.
-fn near<'a>(command: &'a CommandInfoWithArgs, word: &str) -> Vec<&'a str> {
-    let is_near = |name: &&str| {
-        let begins = word.len() > 1 && name.starts_with(word);
-        begins || distance(name, word) <= if word.len() > 4 { 2 } else { 1 }
-    };
-    command.commands.iter().map(|sub| sub.name).filter(is_near).collect()
+/// A question for the names that a word may have been meant for: those that it begins, and those a letter or two away.
+fn meant<'a>(names: impl Iterator<Item = &'a str>, word: &str) -> String {
+    let letters = word.trim_start_matches('-').len();
+    let is_near = |name: &&str| (letters > 1 && name.starts_with(word)) || distance(name, word) <= if letters > 3 { 2 } else { 1 };
+    let near: Vec<&str> = names.filter(is_near).collect();
+    if near.is_empty() { String::new() } else { format!("did you mean {}? ", near.join(" or ")) }
 }
 
 /// How many letters are to be put in, left out or replaced to make one word of the other.
@@ -134,7 +144,19 @@ mod tests {
         assert_eq!(put("ls --output=name,uuid --filter=name=a=b"), "ls --output name,uuid --filter name=a=b");
         assert_eq!(put("wait --for=event=7 x"), "wait --for event=7 x");
         assert_eq!(put("ls --output="), "ls --output ");
-        for same in ["ls --json=yes", "ls --nonsense=1", "ls -o=name", "ls --filter --sort=x", "info -- --for=x", "--for=x wait"] {
+        assert_eq!(put("ls -oname,uuid --json"), "ls -o name,uuid --json");
+        for same in [
+            "ls --json=yes",
+            "ls --nonsense=1",
+            "ls -o -oname",
+            "info -xname",
+            "info -é",
+            "ls -",
+            "ls -- -oname",
+            "ls --filter --sort=x",
+            "info -- --for=x",
+            "--for=x wait",
+        ] {
             assert_eq!(put(same), same);
         }
     }
@@ -156,12 +178,20 @@ mod tests {
     fn a_fault_names_its_command_and_where_to_read_on() {
         assert_eq!(told(&["foo"], ""), "command foo: no such command; see dmhelper --help");
         assert_eq!(told(&["lis"], ""), "command lis: no such command; did you mean ls or listen? see dmhelper --help");
+        assert_eq!(told(&["list"], ""), "command list: no such command; did you mean ls or listen? see dmhelper --help");
         assert_eq!(told(&["explian"], ""), "command explian: no such command; did you mean explain? see dmhelper --help");
         assert_eq!(told(&["cookie", "lst"], ""), "command cookie lst: no such command; did you mean list? see dmhelper cookie --help");
         assert_eq!(
             told(&["ls", "--x", "y"], "Unrecognized argument: --x\n"),
             "command ls: unrecognized argument: --x; see dmhelper ls --help"
         );
+        let unknown = |words: &[&str]| told(words, &format!("Unrecognized argument: {}\n", words.last().unwrap()));
+        assert_eq!(unknown(&["ls", "--out"]), "command ls: unrecognized argument: --out; did you mean --output? see dmhelper ls --help");
+        assert_eq!(
+            unknown(&["ls", "--ouput=x"]),
+            "command ls: unrecognized argument: --ouput=x; did you mean --output? see dmhelper ls --help"
+        );
+        assert_eq!(unknown(&["ls", "--json=yes"]), "command ls: --json takes no value; see dmhelper ls --help");
         assert_eq!(told(&["--x"], "Unrecognized argument: --x\n"), "command line: unrecognized argument: --x; see dmhelper --help");
     }
 }

@@ -35,7 +35,34 @@ pub(super) fn of_command(text: &str) -> String {
     let is_of = |command: &str| text.strip_prefix("Usage: dmhelper ").is_some_and(|rest| rest.starts_with(&format!("{command} ")));
     let own = REQUIRED.iter().filter(|(command, ..)| is_of(command));
     let text = own.fold(text.to_string(), |text, (_, optional, required)| text.replacen(optional, required, 1));
+    let text = text.replace("--help, help  ", "-h, --help    ");
+    let text: String = text.lines().map(|line| folded(line, if line.starts_with("Usage: ") { 7 } else { 0 })).collect();
     if is_of("ls") { text + &super::ls::help() } else { text }
+}
+
+/// A line in as many as it takes, all but the first indented; what stands in brackets stays together.
+fn folded(line: &str, indent: usize) -> String {
+    let (mut out, mut column, mut depth) = (String::new(), 0, 0);
+    let mut pieces: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        match pieces.last_mut() {
+            Some(piece) if depth > 0 => *piece += &format!(" {word}"),
+            _ => pieces.push(word.to_string()),
+        }
+        depth = (depth + word.matches(['[', '(']).count()).saturating_sub(word.matches([']', ')']).count());
+    }
+    for (at, piece) in pieces.iter().enumerate() {
+        if at > 0 && column + 1 + piece.len() > WIDTH {
+            out += &format!("\n{:indent$}", "");
+            column = indent;
+        } else if at > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out += piece;
+        column += piece.len();
+    }
+    out + "\n"
 }
 
 /// As much of a command's description as fits a line: its first sentence, less what follows a colon or a comma.
@@ -73,6 +100,16 @@ mod tests {
         assert_eq!(summary("Short. More.", 40), "Short");
     }
 
+    #[test]
+    fn a_long_line_is_folded_between_brackets() {
+        let options = "[--one <VALUE>] ".repeat(5);
+        assert_eq!(
+            folded(&format!("Usage: x {options}y"), 7),
+            format!("Usage: x {}\n       [--one <VALUE>] y\n", options[..64].trim_end())
+        );
+        assert_eq!(folded("  --x  as it was", 0), "  --x  as it was\n");
+    }
+
     /// The help of each command, as it is printed.
     fn helps() -> Vec<String> {
         let mut commands = vec![(Vec::new(), super::super::Arguments::get_args_info())];
@@ -93,8 +130,8 @@ mod tests {
         let helps = helps();
         assert!(helps.len() > 25, "{}", helps.len());
         for help in &helps {
-            assert!(help.is_ascii(), "{help}");
-            let usage = help.lines().next().unwrap_or_default();
+            assert!(help.is_ascii() && help.lines().all(|line| line.len() <= WIDTH), "{help}");
+            let usage = help.split("\n\n").next().unwrap_or_default();
             let placeholders = usage.split('<').skip(1).filter_map(|rest| rest.split('>').next()).filter(|name| *name != "command");
             placeholders.for_each(|name| assert!(!name.contains(char::is_lowercase) || name == "args", "{name}: {usage}"));
         }

@@ -148,7 +148,8 @@ impl From<Fault> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: ", self.operation, self.object)?;
+        // A word that is empty is seen by its quotes alone.
+        write!(f, "{} {}: ", self.operation, if self.object.is_empty() { "\"\"" } else { &self.object })?;
         match &self.cause {
             Cause::Usage(text) | Cause::Malformed(text) | Cause::TimedOut(text) | Cause::Remains(text) => f.write_str(text)?,
             Cause::NoCookie => f.write_str("no such cookie in this IPC namespace")?,

@@ -63,5 +63,17 @@ fn without_words_the_help_is_told_on_standard_error() {
     assert_eq!(run(&["ls", "-h"]), of_ls);
     let foo = "dmhelper: command foo: no such command; see dmhelper --help\n";
     assert_eq!(run(&["foo"]), (Some(2), String::new(), foo.into()));
+    // What people copy from `cookie list` is no DM_COOKIE.
+    let (status, flags, warning) = run(&["cookie", "flags", "0x0d4d1234"]);
+    assert!(status == Some(0) && flags.contains("DM_UDEV_PRIMARY_SOURCE_FLAG='1'"), "{flags}");
+    assert!(warning.starts_with("dmhelper: cookie 0x0d4d1234: the number of a semaphore") && warning.lines().count() == 1, "{warning}");
+    assert_eq!(
+        run(&["cookie", "flags", "0x00411234"]),
+        (Some(0), "DM_UDEV_DISABLE_DM_RULES_FLAG='1'\nDM_UDEV_PRIMARY_SOURCE_FLAG='1'\n".into(), String::new())
+    );
+    assert_eq!(
+        run(&["cookie", "flags", ""]).2,
+        "dmhelper: command cookie flags: cookie \"\": not a number of 32 bits (decimal, 0x hexadecimal or 0 octal); see dmhelper cookie flags --help\n"
+    );
     assert_eq!(run(&["name", "--json=x"]).2, "dmhelper: command name: unrecognized argument: --json=x; see dmhelper name --help\n");
 }

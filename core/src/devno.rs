@@ -98,7 +98,8 @@ mod tests {
     fn what_is_not_a_device_number_is_refused_with_its_value() {
         for text in ["", ":", "253", "253:", ":0", "253:0:1", "-1:0", "+253:0", "4096:0", "253:1048576", "253:0 ", "a:b", "99999999999:0"] {
             let error = text.parse::<Devno>().unwrap_err();
-            assert!(error.to_string().starts_with(&format!("device number {text}:")), "{error}");
+            let shown = if text.is_empty() { "\"\"" } else { text };
+            assert!(error.to_string().starts_with(&format!("device number {shown}:")), "{error}");
         }
     }
 }

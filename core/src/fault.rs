@@ -39,7 +39,11 @@ impl Fault {
 impl Display for Fault {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage { what, object, cause } => write!(f, "{what} {object}: {cause}"),
+            Self::Usage { what, object, cause } => {
+                // A word that is empty is seen by its quotes alone.
+                let object = if object.is_empty() { "\"\"" } else { object.as_str() };
+                write!(f, "{what} {object}: {cause}")
+            }
             Self::Reply(cause) => write!(f, "device-mapper reply: {cause}"),
         }
     }
@@ -77,6 +81,7 @@ mod tests {
     #[test]
     fn a_long_value_is_cut_and_a_hostile_one_escaped() {
         assert_eq!(Fault::usage("name", b"a\n", "is bad").to_string(), "name a\\x0a: is bad");
+        assert_eq!(Fault::usage("name", b"", "is empty").to_string(), "name \"\": is empty");
         let long = Fault::usage("name", [b'x'; 300], "is long");
         assert!(long.to_string().ends_with("xxx…: is long"), "{long}");
         let wide = Fault::usage("name", "é".repeat(150), "is long");

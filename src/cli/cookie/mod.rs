@@ -103,6 +103,9 @@ impl Cookie {
 }
 
 fn flags(cookie: cookie::Cookie) -> Result<()> {
+    if cookie.key().is_some_and(|key| key.cookie() == cookie) {
+        log::warn!("cookie {cookie}: the number of a semaphore, as `cookie list` shows it: its upper half holds no flags");
+    }
     let mut properties = Properties::default();
     for property in cookie.flags().properties() {
         properties.push(property, "1");

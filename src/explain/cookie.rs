@@ -4,7 +4,7 @@ use super::world::World;
 use super::{Finding, Report, reason};
 use crate::completer::Completer;
 use crate::cookie::census::{self, Entry, Verdict};
-use crate::cookie::reap::Circumstances;
+use crate::cookie::reap::{self, Circumstances, Treatment};
 use crate::cookie::{Cookie, Flags};
 use crate::emit::cookies;
 use crate::error::Result;
@@ -56,6 +56,15 @@ fn explain_in(roots: &Roots, cookie: Cookie, report: Report, unprocessed: impl F
     let findings = [finding(entry, &circumstances)].into_iter().chain(completer(service.completer)).collect();
     let unknown = entry.value.is_none().then_some("what it waits for");
     Ok(Report { findings, facts, unknown, ..report })
+}
+
+/// The cookies that are waited for in vain, provably: whose they are nobody can tell, so that each may be of any device.
+pub(super) fn stuck(world: &World<'_>) -> Vec<Finding> {
+    // Who may not look has the devices' own facts.
+    let Ok((entries, _)) = census::take(&world.places.roots.proc) else { return Vec::new() };
+    let circumstances = world.service.circumstances();
+    let is_stuck = |entry: &&Entry| reap::reap(entry, &circumstances, || false) == Treatment::Complete;
+    entries.iter().filter(is_stuck).map(|entry| finding(entry, &circumstances)).collect()
 }
 
 /// What a cookie's state means.

@@ -171,6 +171,7 @@ impl World<'_> {
         }
         let whole = |fault: &&Fault<'_>| !matches!(fault, Fault::None | Fault::Missing(_)) && !self.service.stand_in;
         findings.extend(self.rules.faults().iter().filter(whole).map(|fault| facts.rule_finding(fault)));
+        findings.extend(cookie::stuck(self));
         let mut seen = Vec::new();
         findings.retain(|finding| {
             let new = !seen.contains(&finding.reason.id);

@@ -22,6 +22,7 @@ list=$(dmhelper cookie list)
 expect_line 'lvcreate\[' "$list"
 expect_line 'lvcreate' "$(dmhelper cookie reap)"
 wait_until 60 reapable
+assert_explained cookie-stuck vg-stuck also
 result=$(dmhelper cookie reap --yes)
 expect_line 'completed: stuck: 1 notification missing for .*, lvcreate\[[0-9]*\] waits' "$result"
 wait_for_job "$job"

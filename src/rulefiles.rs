@@ -96,6 +96,18 @@ pub enum Fault<'a> {
     Mixed(&'a RuleFile, &'a RuleFile),
 }
 
+impl Fault<'_> {
+    /// Whether a job is not done because of it.
+    pub fn stops(&self, job: Job) -> bool {
+        match self {
+            Self::None => true,
+            Self::Missing(other) => *other == job,
+            Self::Masked(file) | Self::LostProgram(file, _) => file.job == job,
+            Self::Twice(..) | Self::Mixed(..) => false,
+        }
+    }
+}
+
 impl RuleFiles {
     /// Looks at the directories, the one that counts most first, under a root (`/`).
     pub fn find(root: &Path) -> Self {

@@ -226,6 +226,10 @@ fn a_diagnosis_is_a_line_for_each_trouble_and_a_count() {
     let troubles = vec![stopped(None), stopped(Some("a")), trouble("c"), stopped(Some("b"))];
     let text = doctor::text(&Diagnosis { troubles, devices: 9, unknown: None }, terminal(None, false));
     assert!(text.matches("udevd is stopped").count() == 1 && text.ends_with("\n2 troubles; 9 devices\n"), "{text}");
+    let missing = |file: &str| Finding::new(&reason::RULE_MISSING).with("other", file).with("detail", "x");
+    let troubles = ["a", "b", "a"].map(|file| Trouble { finding: missing(file), device: None, repair: None }).into();
+    let text = doctor::text(&Diagnosis { troubles, devices: 9, unknown: None }, terminal(None, false));
+    assert!(text.matches("rule file a").count() == 1 && text.ends_with("\n2 troubles; 9 devices\n"), "{text}");
     // A command that does not fit is not broken.
     let absent = Trouble { finding: Finding::new(&reason::NO_UDEVD).with("device", "a"), device: None, repair: None };
     let text = doctor::text(&Diagnosis { troubles: vec![absent], devices: 9, unknown: None }, terminal(Some(80), false));

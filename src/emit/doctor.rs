@@ -1,5 +1,6 @@
 //! What is wrong with the machine, for people, for scripts and for monitoring: dmhelper-explain(8) documents every key.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -19,9 +20,8 @@ pub fn text(diagnosis: &Diagnosis, terminal: Terminal) -> String {
     let mut count = 0;
     for (_, mut troubles) in diagnosis.groups() {
         // What is said in the same words of the machine and of each device is said once.
-        if troubles.first().is_some_and(|trouble| !trouble.finding.reason.answer.contains('{')) {
-            troubles.truncate(1);
-        }
+        let mut said = BTreeSet::new();
+        troubles.retain(|trouble| said.insert(trouble.finding.answer()));
         count += troubles.len();
         for trouble in troubles.iter().take(SHOWN) {
             line(&mut out, &trouble.finding.answer(), trouble, terminal);

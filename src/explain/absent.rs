@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use super::links::Found;
-use super::world::World;
+use super::world::{TRIGGER_ALL, World};
 use super::{Finding, Report, called, reason, word_of};
 use crate::devno::Devno;
 use crate::dm::sysfs::Sysfs;
 use crate::info::Roots;
 use crate::name::DmName;
+use crate::rulefiles::Job;
 use crate::text::printable;
 use crate::udevdb::Record;
 
@@ -39,7 +40,10 @@ pub(super) fn explain_link(world: &World<'_>, path: &str, found: &Found) -> Repo
         Some((vg, lv)) if !lv.contains('/') => report(world, Some((printable(vg.as_bytes()), printable(lv.as_bytes()))), false, &asked),
         _ => report(world, None, false, &asked),
     };
-    let about = |reason| Finding::new(reason).with("link", &link).with("trigger", "udevadm trigger --settle --subsystem-match=block");
+    if path.starts_with("disk/") {
+        report.findings.splice(0..0, world.faults_of(Job::Disk)).for_each(drop);
+    }
+    let about = |reason| Finding::new(reason).with("link", &link).with("trigger", TRIGGER_ALL);
     match found {
         Found::Dangling(target) => {
             report.findings.insert(0, about(&reason::DANGLING).with("detail", printable(target.as_os_str().as_encoded_bytes())));
@@ -100,7 +104,9 @@ fn unread(world: &World<'_>) -> Option<Finding> {
         let private = record.property("DM_UDEV_DISABLE_DISK_RULES_FLAG") == Some(b"1") && record.property("DM_NAME").is_some();
         !private && record.property("ID_FS_USAGE").is_none() && record.property("ID_PART_TABLE_TYPE").is_none() && {
             let suspended = Sysfs::new(&world.places.roots.sys, device.devno).device().is_ok_and(|device| device.suspended);
-            suspended || record.property("DM_NOSCAN") == Some(b"1") || record == Record::default()
+            // A record without any link there was written without the rules that read the content.
+            let without_rules = !record.links().any(|link| link.starts_with(b"disk/"));
+            suspended || record.property("DM_NOSCAN") == Some(b"1") || without_rules
         }
     });
     let all: Vec<_> = devices.collect();

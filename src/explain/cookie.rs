@@ -9,13 +9,18 @@ use crate::cookie::{Cookie, Flags};
 use crate::emit::cookies;
 use crate::error::Result;
 use crate::info::Roots;
+use crate::rulefiles::Job;
 use crate::udevd::Udevd;
 use crate::udevdb::Record;
 
 /// Explains a cookie as DM_COOKIE or `dmhelper cookie list` show it.
 pub(super) fn explain(world: &World<'_>, cookie: Cookie) -> Result<Report> {
     let unprocessed = || unprocessed(world);
-    explain_in(&world.places.roots, cookie, world.report(), unprocessed)
+    let mut report = explain_in(&world.places.roots, cookie, world.report(), unprocessed)?;
+    if report.exists {
+        report.findings.extend(world.faults_of(Job::Notify));
+    }
+    Ok(report)
 }
 
 /// The same where the kernel has no device-mapper, as `report` says. Of a cookie that is there this comes second, else

@@ -33,12 +33,7 @@ impl Facts {
         if self.service.stand_in {
             return None;
         }
-        let stops = |fault: &&Fault<'_>| match fault {
-            Fault::None => true,
-            Fault::Missing(other) => *other == job || *other == Job::Identity,
-            Fault::Masked(file) | Fault::LostProgram(file, _) => file.job == job || file.job == Job::Identity,
-            Fault::Twice(..) | Fault::Mixed(..) => false,
-        };
+        let stops = |fault: &&Fault<'_>| fault.stops(job) || fault.stops(Job::Identity);
         self.rules.faults().iter().find(stops).map(|fault| self.rule_finding(fault))
     }
 

@@ -14,7 +14,7 @@ use crate::dm::sysfs::Sysfs;
 use crate::error::{Cause, Error, Result};
 use crate::info::find;
 use crate::info::find::Meaning;
-use crate::rulefiles::{Fault, Job};
+use crate::rulefiles::Job;
 use crate::text::printable;
 use crate::udevdb::Record;
 
@@ -149,12 +149,13 @@ impl World<'_> {
         let name = |devno| self.name(devno);
         let of = |link: &Link| facts.of_link(link, replay.possible.contains(&link.path));
         let holders = holders::of(&self.survey, &facts.info, &name);
+        let suspended = || facts.info.device.suspended.then(|| facts.finding(&reason::SUSPENDED));
         let mut findings: Vec<Finding> = Vec::new();
         if let Some(link) = links.iter().find(|link| Some(link.path.as_str()) == asked) {
-            findings.push(of(link));
+            // Whoever uses a right link to it waits all the same.
+            findings.extend([of(link)].into_iter().chain(suspended()));
         } else {
-            findings.extend(facts.general().filter(|_| !self.serves_alone(&facts)));
-            findings.extend(facts.info.device.suspended.then(|| facts.finding(&reason::SUSPENDED)));
+            findings.extend(facts.general().filter(|_| !self.serves_alone(&facts)).into_iter().chain(suspended()));
             if facts.general().is_none() {
                 findings.extend(links.iter().filter(|link| link.expected && !link.leads_to(devno)).map(of));
             }
@@ -169,15 +170,17 @@ impl World<'_> {
             findings.extend([Job::Identity, Job::Volume, Job::Disk].into_iter().filter_map(|job| self.held_back(&facts, job)));
             findings.extend(facts.unread());
         }
-        let whole = |fault: &&Fault<'_>| !matches!(fault, Fault::None | Fault::Missing(_)) && !self.service.stand_in;
-        findings.extend(self.rules.faults().iter().filter(whole).map(|fault| facts.rule_finding(fault)));
-        findings.extend(cookie::stuck(self));
         let mut seen = Vec::new();
         findings.retain(|finding| {
             let new = !seen.contains(&finding.reason.id);
             seen.push(finding.reason.id);
             new
         });
+        for finding in self.rule_faults(|reason| facts.finding(reason)).into_iter().chain(cookie::stuck(self)) {
+            if !findings.iter().any(|told| told.answer() == finding.answer()) {
+                findings.push(finding);
+            }
+        }
         let unknown = (!self.survey.sources().is_privileged()).then_some("its openers, its tables and waiting cookies");
         Ok(Report { findings, decision: replay.words, links, holders, unknown, device: Some(facts.info), ..self.report() })
     }

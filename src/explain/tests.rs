@@ -75,6 +75,29 @@ fn a_record_that_names_no_link_and_one_whose_link_is_gone_are_told_apart() {
 }
 
 #[test]
+fn a_rule_file_that_is_missing_is_told_whatever_it_keeps_from_being_done() {
+    let without = |file: &'static str, text: &'static str| {
+        move |places: &Places| {
+            record(places, &format!("{text}{ACTIVE}"));
+            fs::remove_file(places.root.join("usr/lib/udev/rules.d").join(file)).unwrap();
+        }
+    };
+    let (notify, disk) = ("95-dm-notify.rules", "60-persistent-storage-dm.rules");
+    assert_eq!(reasons(Udevd::Running, "/dev/mapper/vg-my--data", without(notify, "S:mapper/vg-my--data\n")), ["removed", "rule-missing"]);
+    // What no rule has read is where nobody knows.
+    assert_eq!(reasons(Udevd::Running, "UUID=1-2", without(disk, "")), ["rule-missing", "not-read"]);
+    let unread = |text: &str| {
+        let system = System::new();
+        let places = places(&system);
+        install_rules(&places);
+        record(&places, text);
+        let report = resolve(&world(&system, &places, Udevd::Running), "UUID=1-2").unwrap();
+        report.findings.iter().any(|finding| finding.reason.id == "not-read" && finding.answer().contains("vg-my--data"))
+    };
+    assert!(unread(ACTIVE) && !unread(&format!("S:disk/by-id/dm-name-vg-my--data\n{ACTIVE}")));
+}
+
+#[test]
 fn a_system_with_nothing_in_it_is_explained_as_well() {
     let empty = |places: &Places| {
         for folder in [&places.roots.run_udev, &places.roots.sys, &places.root.join("usr")] {

@@ -1,13 +1,18 @@
 //! What is looked at once, whatever is asked: all devices, udevd, the rule files.
 
+use super::device::rule_finding;
 use super::facts::Facts;
+use super::reason::Reason;
 use super::{Finding, Places, Report, Service, called, links, reason};
 use crate::devno::Devno;
 use crate::dm;
 use crate::error::{Error, Result};
-use crate::rulefiles::RuleFiles;
+use crate::rulefiles::{Fault, Job, RuleFiles};
 use crate::survey::Survey;
 use crate::udevd::Udevd;
+
+/// Asks udev to look at every block device again.
+pub(crate) const TRIGGER_ALL: &str = "udevadm trigger --settle --subsystem-match=block";
 
 /// Everything around the one thing that is asked about.
 pub(crate) struct World<'a> {
@@ -57,6 +62,25 @@ impl<'a> World<'a> {
     /// A device by name and number, or another block device by the kernel's name.
     pub(crate) fn name(&self, devno: Devno) -> String {
         self.survey.relate(devno).name.map_or_else(|| devno.to_string(), |name| called(&name, devno))
+    }
+
+    /// What is wrong with the rule files; `about` gives a reason's other words. Who stands in for udevd reads none, and
+    /// where there is no udevd none need be there.
+    pub(crate) fn rule_faults(&self, about: impl Fn(&'static Reason) -> Finding) -> Vec<Finding> {
+        let counts = |fault: &&Fault<'_>| match self.service.udevd {
+            _ if self.service.stand_in => false,
+            Udevd::Absent => !matches!(fault, Fault::None | Fault::Missing(_)),
+            Udevd::Running | Udevd::Stopped => true,
+        };
+        self.rules.faults().iter().filter(counts).map(|fault| rule_finding(&self.rules, fault, &about)).collect()
+    }
+
+    /// Why nobody does a job of the rules, of whatever device.
+    pub(super) fn faults_of(&self, job: Job) -> Vec<Finding> {
+        let about = |reason| Finding::new(reason).with("device", "device-mapper devices").with("trigger", TRIGGER_ALL);
+        let reads_rules = self.service.udevd != Udevd::Absent && !self.service.stand_in;
+        let faults = self.rules.faults();
+        faults.iter().filter(|fault| reads_rules && fault.stops(job)).map(|fault| rule_finding(&self.rules, fault, &about)).collect()
     }
 
     /// Where there is no udevd, tools make nodes themselves: a device that has its own is usable.

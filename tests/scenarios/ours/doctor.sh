@@ -81,6 +81,21 @@ ln -s /dev/null /etc/udev/rules.d/95-dm-notify.rules
 assert_finds rule-masked
 rm /etc/udev/rules.d/95-dm-notify.rules
 reload_rules
+mv $rules/60-persistent-storage-dm.rules /run/disk.rules
+reload_rules
+replay change
+doctor 7
+assert_eq 1 "$(grep -c 'rule file 60-persistent-storage-dm.rules is missing' /run/out)" 'once, not for each link'
+assert_eq '1 trouble; 4 devices' "$(tail -n 1 /run/out)"
+assert_explained rule-missing UUID=01234567-89ab-cdef-0123-456789abcdef
+mv /run/disk.rules $rules/60-persistent-storage-dm.rules
+mv $rules/95-dm-notify.rules /run/notify.rules
+reload_rules
+assert_explained rule-missing one also
+mv /run/notify.rules $rules/95-dm-notify.rules
+reload_rules
+replay change
+doctor 0
 
 say 'udevd, records, cookies'
 pkill -STOP -x systemd-udevd

@@ -37,6 +37,8 @@ assert_explained not-resumed empty
 dmsetup remove empty
 dmsetup suspend one
 assert_explained suspended one
+assert_explained link-right /dev/mapper/one
+assert_explained suspended /dev/mapper/one also
 dmsetup resume one
 quiesce
 

@@ -110,12 +110,15 @@ pub struct Facts {
     pub cookie: Option<(Key, u32)>,
 }
 
+/// What is missing where a name, UUID or number fits nothing.
+pub const NO_DEVICE: &str = "no such device yet";
+
 /// What is missing of a condition; `None` when it is met. `base` is the number that an event's must exceed.
 pub fn missing(condition: Condition, facts: Option<&Facts>, base: u32) -> Option<String> {
     let Some(facts) = facts else {
         return match condition {
             Condition::Gone => None,
-            _ => Some("no such device yet".to_string()),
+            _ => Some(NO_DEVICE.to_string()),
         };
     };
     match condition {

@@ -8,6 +8,7 @@ use crate::devno::Devno;
 use crate::dm::listing::Listing;
 use crate::error::{Cause, Error, Result};
 use crate::info::find::{self, Meaning};
+use crate::listen::condition::NO_DEVICE;
 use crate::name::{DmName, DmUuid, mangle, unmangle};
 
 /// A word for a device, now or later.
@@ -43,6 +44,14 @@ impl Subject {
             Kind::Identity(word.to_string(), meaning)
         };
         Ok(Self { word: word.to_string(), kind })
+    }
+
+    /// What is missing while there is none: behind a path the device may be there, and its link not.
+    pub fn absence(&self) -> &'static str {
+        match self.kind {
+            Kind::Identity(..) => NO_DEVICE,
+            Kind::Path(_) => "the path leads to no device-mapper device yet",
+        }
     }
 
     /// The device among all there are; `None` while there is none.

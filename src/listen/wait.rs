@@ -217,6 +217,7 @@ impl<'a> Waiter<'a> {
             return None;
         }
         let missing = condition::missing(condition, facts, base);
+        let missing = missing.map(|words| if facts.is_some() { words } else { awaited.subject.absence().to_string() });
         awaited.met = missing.is_none() && matches!(condition, Condition::Gone | Condition::Event(_));
         if let (Condition::Event(_), Some(Facts { devno, event_number: Some(number), .. }), false) = (condition, facts, awaited.met) {
             self.events.expect(self.roots, *devno, *number);

@@ -110,6 +110,8 @@ vgcreate -q vg "$DISK"
 lvcreate -y -q -Zn -Wn -n lv -l 3 vg
 done_now
 assert_link /dev/vg/lv vg-lv
+rm /dev/vg/lv
+misses '/dev/vg/lv: timed out after 0s: the path leads to no device-mapper device yet' --timeout 0 /dev/vg/lv
 vgremove -q -y -f vg
 quiesce
 

@@ -5,7 +5,9 @@ function __dmhelper_complete
         switch $line
             case :nospace
             case :files
-                __fish_complete_path (commandline -ct)
+                # Of --option=path the path alone is one.
+                set -l option (string match -r -- '^--[^=]*=' $words[-1])
+                string replace -r -- '^' "$option" (__fish_complete_path (string replace -r -- '^--[^=]*=' '' $words[-1]))
             case '*'
                 printf '%s\n' $line
         end

@@ -182,7 +182,9 @@ fn complete(values: Values, partial: &str, existing: impl Fn(Values) -> Vec<Cand
 /// The last of several words separated by commas, with those before it.
 fn listed(candidates: Vec<Candidate>, partial: &str, start: usize) -> Answer {
     let (before, last) = partial.split_at(start);
-    let answer = matching(candidates, last);
+    let mut answer = matching(candidates, last);
+    // None is wanted twice.
+    answer.candidates.retain(|(word, _)| !before.trim_start_matches(['+', '-']).split(',').any(|named| named == word));
     let candidates = answer.candidates.into_iter().map(|(word, meaning)| (format!("{before}{word}"), meaning)).collect();
     Answer { candidates, open: true, paths: false }
 }
@@ -256,6 +258,7 @@ mod tests {
         assert_eq!(words(&["ls", "-o", "na"]), "name");
         assert_eq!(words(&["ls", "--output", "name,de"]), "name,devno name,deps name,dependants");
         assert_eq!(words(&["ls", "-o", "+op"]), "+open");
+        assert_eq!(words(&["ls", "-o", "+open,devno,de"]), "+open,devno,deps +open,devno,dependants", "none twice");
         assert_eq!(words(&["ls", "--sort", "-si"]), "-size");
         assert_eq!(words(&["ls", "--filter", "sta"]), "state=");
         assert_eq!(words(&["ls", "--filter", "state="]), "");

@@ -30,6 +30,7 @@ assert_eq 'b' "$(in_bash 'dmhelper name a:')" 'bash has cut the word at its colo
 assert_eq "my\\\\x20disk" "$(in_bash 'dmhelper name my\\x2')"
 assert_eq "$(printf '0x%08x' "$cookie")" "$(in_bash 'dmhelper cookie complete 0')"
 assert_eq 'active' "$(in_bash 'dmhelper wait --for=a')" 'bash has cut the word at its equals sign'
+assert_eq 'name' "$(in_bash 'dmhelper ls --output=na')"
 assert_eq '' "$(in_bash 'dmhelper nothing-like-it ')"
 
 # --- fish ---------------------------------------------------------------------------------------------------------
@@ -41,6 +42,9 @@ assert_eq 'List all device-mapper devices, a line for each.' "$(in_fish 'dmhelpe
 assert_eq '--for=active' "$(in_fish 'dmhelper wait --for=a')"
 assert_eq "vg-home	$(devno vg-home)" "$(in_fish 'dmhelper info vg')"
 assert_eq '/etc/passwd' "$(in_fish 'dmhelper info /etc/passw' | head -n 1)"
+assert_eq '--output=name,uuid' "$(in_fish 'dmhelper ls --output=name,uu' | cut -f1)"
+assert_eq '--blkid=/usr/sbin/' "$(in_fish 'dmhelper listen --blkid=/usr/sbi' | cut -f1)"
+assert_eq '/usr/sbin/' "$(in_fish 'dmhelper listen --blkid /usr/sbi' | cut -f1)"
 assert_eq 'a:b my\x20disk vg-home' "$(in_fish 'dmhelper tree --json ' | cut -f1 | sort | paste -sd' ')"
 
 # --- zsh ----------------------------------------------------------------------------------------------------------
@@ -70,6 +74,10 @@ in_zsh() { timeout 90 zsh -f /run/in_zsh "$1" | sed 's/ *>>$/>>/'; }
 assert_eq '<<dmhelper info vg-home>>' "$(in_zsh 'dmhelper info vg')"
 assert_eq '<<dmhelper ls --no-headings>>' "$(in_zsh 'dmhelper ls --no')"
 assert_eq '<<dmhelper ls -o name,uuid>>' "$(in_zsh 'dmhelper ls -o name,uu')"
+assert_eq '<<dmhelper ls --output=name,uuid>>' "$(in_zsh 'dmhelper ls --output=name,uu')"
+assert_eq '<<dmhelper wait --for=active>>' "$(in_zsh 'dmhelper wait --for=a')"
+assert_eq '<<dmhelper listen --blkid=/etc/passwd>>' "$(in_zsh 'dmhelper listen --blkid=/etc/passw')"
+assert_eq '<<dmhelper explain vg-home>>' "$(in_zsh 'dmhelper explain v')"
 assert_eq '<<dmhelper name my\\x20disk>>' "$(in_zsh 'dmhelper name my')"
 assert_eq "<<dmhelper cookie complete $(printf '0x%08x' "$cookie")>>" "$(in_zsh 'dmhelper cookie complete 0')"
 assert_eq '<<dmhelper info /etc/passwd>>' "$(in_zsh 'dmhelper info /etc/passw')"

@@ -120,7 +120,7 @@ endif
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYOUT)
-	$(if $(SYSTEMDUNITDIR),@echo 'If the resident completer is on: systemctl disable --now dmhelper-completer.socket first.')
+	$(if $(SYSTEMDUNITDIR),$(if $(DESTDIR),,@echo 'If the resident completer is on: systemctl disable --now dmhelper-completer.socket first.'))
 	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
 	@for rule in $(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES)); do \
 		if [ ! -e $$rule ]; then continue; fi; \

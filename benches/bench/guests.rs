@@ -67,7 +67,7 @@ fn measure(part: &Part, brings: &[PathBuf], directory: &Path) -> Result<PathBuf,
     let mut scenario = Scenario::read("bench", &root().join(format!("tests/bench/{}.sh", part.name)))?;
     scenario.brings = brings.to_vec();
     println!("{}: booting", part.name);
-    let run = show::watched(&scenario)?;
+    let run = show::watched(&scenario, show::MARK)?;
     let file = run.log_path.with_extension("out").join("samples");
     let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let name = if part.name == "spawn" { "spawn-guest" } else { part.name };

@@ -1,4 +1,12 @@
 //! Every subcommand's arguments: the one definition of the command line.
+//!
+//! A subcommand is added in these places; `cargo test --lib --test man --test install` names each that was forgotten but
+//! the last:
+//!
+//! - a file here: a struct with its options, whose comments are the help, and `run` (`name.rs` is the shortest);
+//! - this file: `mod`, `Command`, `run`; `complete.rs`: what its arguments stand for;
+//! - a page in `man/`, or a section of one and a link in the Makefile's `MAN_LINKS`; the synopsis of dmhelper(8);
+//! - a scenario in `tests/scenarios/ours/` (`tests/README.md` tells how), a line in `CHANGELOG.md`.
 
 mod check_initramfs;
 mod complete;

@@ -18,7 +18,10 @@ pub(super) fn explain(world: &World<'_>, cookie: Cookie) -> Result<Report> {
     let unprocessed = || unprocessed(world);
     let mut report = explain_in(&world.places.roots, cookie, world.report(), unprocessed)?;
     if report.exists {
-        report.findings.extend(world.faults_of(Job::Notify));
+        // Without the rule there is nothing to wait for.
+        let at =
+            if report.findings.first().is_some_and(|first| *first.reason == reason::COOKIE_WAITING) { 0 } else { report.findings.len() };
+        report.findings.splice(at..at, world.faults_of(Job::Notify)).for_each(drop);
     }
     Ok(report)
 }

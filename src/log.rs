@@ -42,7 +42,8 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let text = printable(record.args().to_string().as_bytes());
+        // A quote in our own words harms no log; those of others are escaped already.
+        let text = record.args().to_string().split('\'').map(|part| printable(part.as_bytes())).collect::<Vec<_>>().join("'");
         let logged = is_system() && (to_syslog(record.level(), &text).is_ok() || to_kmsg(record.level(), &text).is_ok());
         if !logged {
             // Nobody is left to tell when stderr is closed. One write, so that no other process's line cuts ours.

@@ -192,7 +192,14 @@ fn bad_words_end_in_a_line_and_a_status() {
         assert!(!stderr.contains("panicked") && stderr.lines().count() <= 1, "{words:?}: {stderr}");
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     };
-    for words in [&["explain"][..], &["explain", "a", "b"], &["doctor", "--yes"], &["doctor", "--patience", "x"], &["doctor", "x"]] {
+    for words in [
+        &["explain"][..],
+        &["explain", "a", "b"],
+        &["doctor", "--yes"],
+        &["doctor", "--json", "--fix"],
+        &["doctor", "--patience", "x"],
+        &["doctor", "x"],
+    ] {
         assert_eq!(run(words).0, 2, "{words:?}");
     }
     for word in ["", "no-such-device-2f6b", "4095:1048575", "0x0d4d0000", "UUID=", "--", "\u{1b}[31m", "/dev/", "99999999999"] {

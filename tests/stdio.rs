@@ -63,6 +63,9 @@ fn without_words_the_help_is_told_on_standard_error() {
     assert_eq!(run(&["ls", "-h"]), of_ls);
     let foo = "dmhelper: command foo: no such command; see dmhelper --help\n";
     assert_eq!(run(&["foo"]), (Some(2), String::new(), foo.into()));
+    // A quote of our own harms no terminal.
+    let beside = run(&["listen", "--complete-only", "--claim-udev"]);
+    assert!(beside.0 == Some(2) && beside.2.contains("are udevd's own"), "{beside:?}");
     // What people copy from `cookie list` is no DM_COOKIE.
     let (status, flags, warning) = run(&["cookie", "flags", "0x0d4d1234"]);
     assert!(status == Some(0) && flags.contains("DM_UDEV_PRIMARY_SOURCE_FLAG='1'"), "{flags}");

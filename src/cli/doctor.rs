@@ -36,6 +36,9 @@ impl Doctor {
         if self.yes && !self.fix {
             return Err(Error::usage("doctor", "--yes", "does what --fix would do; give both"));
         }
+        if self.json && self.fix {
+            return Err(Error::usage("doctor", "--json, --fix", "give one of them at most"));
+        }
         let patience = self.patience.duration().ok_or_else(|| Error::usage("--patience", "infinity", "nothing is that long"))?;
         let places = Places::default();
         let diagnosis = doctor::examine(&places, patience)?;

@@ -49,8 +49,9 @@ pub(super) fn explain_link(world: &World<'_>, path: &str, found: &Found) -> Repo
             report.findings.insert(0, about(&reason::DANGLING).with("detail", printable(target.as_os_str().as_encoded_bytes())));
             report.exists = true;
         }
+        // No device claims its place: it is in nobody's way, and may be full of links.
         Found::Other(what) => {
-            report.findings.insert(0, about(&reason::IN_THE_WAY).with("detail", *what));
+            report.findings = vec![about(&reason::NOT_DEVICE_MAPPER).with("other", *what)];
             report.exists = true;
         }
         _ => {}

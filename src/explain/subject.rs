@@ -69,6 +69,9 @@ fn as_cookie(word: &str) -> Option<Cookie> {
 impl World<'_> {
     fn subject(&self, word: &str) -> Result<Subject> {
         let roots = &self.places.roots;
+        if word.is_empty() {
+            return Err(Error::usage("explain", word, "names nothing"));
+        }
         if let Some(link) = TAGS.iter().find_map(|(tag, folder)| Some((word.strip_prefix(tag)?, folder))) {
             let (value, folder) = link;
             let value = crate::name::mangle(value.trim_matches('"').as_bytes()).into_owned();

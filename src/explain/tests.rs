@@ -98,6 +98,16 @@ fn a_rule_file_that_is_missing_is_told_whatever_it_keeps_from_being_done() {
 }
 
 #[test]
+fn a_directory_that_is_nobodys_link_is_not_to_be_moved_away() {
+    let full = |places: &Places| fs::create_dir_all(places.roots.dev.join("vg")).unwrap();
+    for word in ["vg", "/dev/vg", "/dev/vg/"] {
+        assert_eq!(reasons(Udevd::Running, word, full), ["not-device-mapper"], "{word}");
+    }
+    let system = System::new();
+    assert!(resolve(&world(&system, &places(&system), Udevd::Running), "").is_err());
+}
+
+#[test]
 fn a_system_with_nothing_in_it_is_explained_as_well() {
     let empty = |places: &Places| {
         for folder in [&places.roots.run_udev, &places.roots.sys, &places.root.join("usr")] {

@@ -5,6 +5,7 @@ use crate::dm::Listed;
 use crate::dm::listing::Listing;
 use crate::error::{Error, Result};
 use crate::name::{mangle, unmangle};
+use crate::text::printable;
 
 /// How a word for a device is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,10 @@ pub fn find(devices: &Listing, word: &str, meaning: Meaning) -> Result<Devno> {
     }
     match found.as_slice() {
         [] if meaning == Meaning::Any && looks_like_number(word) => Err(as_number.map_or_else(Error::from, |_| missing(word))),
-        [] => Err(missing(word)),
+        [] => Err(match volume(devices, word) {
+            Some(device) => missing(word).advise(format!("the device of that volume is {}", printable(device.name.as_bytes()))),
+            None => missing(word),
+        }),
         [(_, devno), rest @ ..] if rest.iter().all(|(_, other)| other == devno) => {
             devices.devnos().find(|other| other == devno).ok_or_else(|| missing(word))
         }
@@ -84,6 +88,17 @@ fn looks_like_number(word: &str) -> bool {
 
 fn missing(word: &str) -> Error {
     Error::not_found("info", word)
+}
+
+/// The device of the volume that LVM calls so, `VG/LV` or `LV`, if there is but one.
+fn volume(devices: &Listing, word: &str) -> Option<Listed> {
+    let is_called_so = |device: &Listed| {
+        let parts = device.name.lvm_parts();
+        let lvm = device.uuid.as_ref().is_some_and(|uuid| uuid.is_lvm());
+        lvm && parts.is_visible() && (&parts.lv[..] == word.as_bytes() || [&parts.vg[..], &parts.lv].join(&b'/') == word.as_bytes())
+    };
+    let mut fitting = devices.iter().filter(is_called_so);
+    fitting.next().filter(|_| fitting.next().is_none())
 }
 
 fn ambiguous(word: &str, several: &[Found]) -> Error {
@@ -166,6 +181,16 @@ mod tests {
         assert_eq!(found("LVM-x", Meaning::Name), Ok(5));
         assert_eq!(found("two forms", Meaning::Name), Ok(4));
         assert_eq!(found("two\\x20forms", Meaning::Name), Ok(3));
+    }
+
+    #[test]
+    fn a_volume_in_the_words_of_lvm_is_no_device_but_its_device_is_named() {
+        for word in ["vg/lv", "lv"] {
+            let told = format!("info {word}: no such device-mapper device; the device of that volume is vg-lv");
+            assert_eq!(found(word, Meaning::Any), Err(told));
+        }
+        assert_eq!(found("vg/l", Meaning::Any), Err("info vg/l: no such device-mapper device".to_string()));
+        assert_eq!(found("vg", Meaning::Any), Err("info vg: no such device-mapper device".to_string()));
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub(super) fn fault(root: &CommandInfoWithArgs, words: &[&str], output: &str) ->
         let name = word.split_once('=').map_or(word, |(name, _)| name);
         if flag(command, name).is_some_and(|flag| flag.long == name) {
             cause = format!("{name} takes no value");
+        } else if !word.starts_with('-') && command.positionals.is_empty() {
+            cause = format!("takes options alone, not {word}");
         } else if name.starts_with("--") {
             hint = meant(command.flags.iter().filter(|flag| !flag.hidden).map(|flag| flag.long), name);
         }
@@ -191,6 +193,7 @@ mod tests {
             unknown(&["ls", "--ouput=x"]),
             "command ls: unrecognized argument: --ouput=x; did you mean --output? see dmhelper ls --help"
         );
+        assert_eq!(unknown(&["ls", "vg-home"]), "command ls: takes options alone, not vg-home; see dmhelper ls --help");
         assert_eq!(unknown(&["ls", "--json=yes"]), "command ls: --json takes no value; see dmhelper ls --help");
         assert_eq!(told(&["--x"], "Unrecognized argument: --x\n"), "command line: unrecognized argument: --x; see dmhelper --help");
     }

@@ -63,9 +63,10 @@ test: setup check ## everything: unit tests, lints, and the rig on a real kernel
 test-boot: setup ## boots from initramfs images, with the stock set-up and with ours (see tests/README.md)
 	$(CARGO) test --locked --test boot
 
-check: ## formatting and lints
+check: ## formatting, lints, and links in the documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --workspace
 	shellcheck .ci/run tests/setup dracut/*/*.sh examples/*/build examples/*/init \
 		initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/* tests/rig/guest/*.sh \
 		tests/bench/lib/bench.sh tests/bench/lib/icount-setup tests/bench/lib/icount-init tests/boot/disk.sh tests/boot/root-init.sh

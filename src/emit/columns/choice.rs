@@ -23,7 +23,7 @@ pub fn names() -> Vec<&'static str> {
 /// The columns of a list separated by commas: `all` for every one; a list that begins with `+` adds to the default.
 ///
 /// # Errors
-/// As [`column`]; a usage error for a list without a column.
+/// As [`column()`]; a usage error for a list without a column.
 pub fn columns(list: &str) -> Result<Vec<&'static Column>> {
     let list = list.strip_prefix('+').map_or_else(|| list.to_string(), |more| format!("{DEFAULT},{more}"));
     let mut chosen = Vec::new();

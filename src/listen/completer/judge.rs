@@ -2,7 +2,7 @@
 //!
 //! An event has one completion. While the completer's token stands, the rules leave it to the completer, and say so by
 //! a mark with the event's own number; else they run a process. A mark is all the proof that is needed. An event whose
-//! worker failed is sent on as it came from the kernel, without anything that the rules have set: see [`Judge::failed`].
+//! worker failed is sent on as it came from the kernel, without anything that the rules have set: see `Judge::failed`.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The resident completer: completes the cookies of the events that udevd sends on, in place of a process for each.
 //!
 //! An event is completed at most once ([`judge`]). What may be lost, by an overrun or a crash, is looked for as `dmhelper
-//! cookie reap` does ([`lost`]): only a cookie that is provably stuck is completed then.
+//! cookie reap` does (`lost`): only a cookie that is provably stuck is completed then.
 
 pub mod inherited;
 pub mod judge;

@@ -28,22 +28,43 @@ impl Udevd {
     /// one network namespace only, and by their paths alone, so that where it says no, or where a udevd elsewhere may
     /// have the same path, connecting decides.
     pub fn find(run: &Path, proc: &Path) -> Result<Self> {
-        let path = run.join("control");
-        let (elsewhere, own): (Vec<_>, Vec<_>) = main_processes(proc).into_iter().partition(|udevd| udevd.sees_other(proc, run));
-        // Another mount namespace may have a path of that name; here there must be one as well.
-        let listed = elsewhere.is_empty() && path.exists() && is_listening(&path, &proc.join("net/unix")).unwrap_or(false);
-        Ok(match listed || accepts(&path)? {
-            true if !own.is_empty() && own.iter().all(Process::is_stopped) => Udevd::Stopped,
-            true => Udevd::Running,
-            false => Udevd::Absent,
-        })
+        Look::take(run, proc).udevd
     }
+}
 
+/// What one look at all processes tells of udevd.
+#[derive(Debug)]
+pub struct Look {
+    /// As [`Udevd::find`] has it.
+    pub udevd: Result<Udevd>,
     /// Whether it has events left to process: it keeps the file `RUN/queue` while it has, and a worker that has outlived
     /// its udevd has one.
-    pub fn is_busy(run: &Path, proc: &Path) -> bool {
-        has_queue(run) || processes(run, proc).len() > 1
+    pub busy: bool,
+    /// The main processes of the udevd whose directory this is, and workers that have outlived theirs: they go on with what
+    /// they have in hand. One in a container has another directory, and is none of our business.
+    pub processes: Vec<Process>,
+}
+
+impl Look {
+    /// Reads of every process: of thousands where there are thousands of devices, for many a device has a kernel thread.
+    pub fn take(run: &Path, proc: &Path) -> Self {
+        if !run.exists() {
+            return Self { udevd: Ok(Udevd::Absent), busy: false, processes: Vec::new() };
+        }
+        let (elsewhere, processes): (Vec<_>, _) = main_processes(proc).into_iter().partition(|udevd| udevd.sees_other(proc, run));
+        let udevd = state(&processes, elsewhere.is_empty(), &run.join("control"), proc);
+        Self { udevd, busy: has_queue(run) || processes.len() > 1, processes }
     }
+}
+
+fn state(processes: &[Process], alone: bool, path: &Path, proc: &Path) -> Result<Udevd> {
+    // Another mount namespace may have a path of that name; here there must be one as well.
+    let listed = alone && path.exists() && is_listening(path, &proc.join("net/unix")).unwrap_or(false);
+    Ok(match listed || accepts(path)? {
+        true if !processes.is_empty() && processes.iter().all(Process::is_stopped) => Udevd::Stopped,
+        true => Udevd::Running,
+        false => Udevd::Absent,
+    })
 }
 
 /// Whether there is the file that udevd keeps while it has events left.
@@ -77,12 +98,6 @@ fn is_listening(path: &Path, table: &Path) -> Result<bool> {
 /// What its processes are named: the main one and, in systemd 251 and later, its workers.
 const NAMES: [&[u8]; 4] = [b"systemd-udevd", b"udevd", b"eudevd", b"(udev-worker)"];
 
-/// The main processes of the udevd whose directory this is, and workers that have outlived theirs: they go on with what they
-/// have in hand. One in a container has another directory, and is none of our business.
-pub fn processes(run: &Path, proc: &Path) -> Vec<Process> {
-    main_processes(proc).into_iter().filter(|udevd| !udevd.sees_other(proc, run)).collect()
-}
-
 /// Root's processes named as udevd's whose parent is not: workers are children of the main one.
 fn main_processes(proc: &Path) -> Vec<Process> {
     let all: Vec<_> = Process::all(proc).filter(|process| NAMES.contains(&process.name.as_slice()) && process.is_roots(proc)).collect();
@@ -102,9 +117,9 @@ mod tests {
         assert_eq!(Udevd::find(run.path(), Path::new("/proc")).unwrap(), Udevd::Absent);
         fs::write(run.path().join("control"), "").unwrap();
         assert_eq!(Udevd::find(run.path(), Path::new("/proc")).unwrap(), Udevd::Absent);
-        assert!(!Udevd::is_busy(run.path(), Path::new("/none")));
+        assert!(!Look::take(run.path(), Path::new("/none")).busy);
         fs::write(run.path().join("queue"), "").unwrap();
-        assert!(Udevd::is_busy(run.path(), Path::new("/none")));
+        assert!(Look::take(run.path(), Path::new("/none")).busy);
     }
 
     #[test]
@@ -136,21 +151,21 @@ mod tests {
         };
         let found = || Udevd::find(&run, &proc).unwrap();
         process(7, "7 (bash) S 1", Path::new("/"));
-        assert_eq!((found(), processes(&run, &proc).len()), (Udevd::Running, 0), "a stand-in");
+        assert_eq!((found(), Look::take(&run, &proc).processes.len()), (Udevd::Running, 0), "a stand-in");
         process(8, "8 (systemd-udevd) T 1", Path::new("/"));
         process(9, "9 ((udev-worker)) S 8", Path::new("/"));
-        assert_eq!((found(), processes(&run, &proc).len()), (Udevd::Stopped, 1), "a worker that sleeps on changes nothing");
+        assert_eq!((found(), Look::take(&run, &proc).processes.len()), (Udevd::Stopped, 1), "a worker that sleeps on changes nothing");
         process(8, "8 (systemd-udevd) S 1", Path::new("/"));
         assert_eq!(found(), Udevd::Running);
         process(8, "8 (systemd-udevd) T 1", Path::new("/"));
         process(21, "21 (systemd-udevd) S 1", Path::new("/"));
         fs::write(proc.join("21/status"), "Uid:\t1000\t1000\t1000\t1000\n").unwrap();
-        assert_eq!((found(), processes(&run, &proc).len()), (Udevd::Stopped, 1), "a user's process with its name");
+        assert_eq!((found(), Look::take(&run, &proc).processes.len()), (Udevd::Stopped, 1), "a user's process with its name");
         process(20, "20 (systemd-udevd) S 19", &container);
-        assert_eq!((found(), processes(&run, &proc).len()), (Udevd::Stopped, 1), "the container's runs, ours does not");
-        assert!(!Udevd::is_busy(&run, &proc));
+        assert_eq!((found(), Look::take(&run, &proc).processes.len()), (Udevd::Stopped, 1), "the container's runs, ours does not");
+        assert!(!Look::take(&run, &proc).busy);
         process(9, "9 ((udev-worker)) S 1", Path::new("/"));
-        assert!(Udevd::is_busy(&run, &proc), "its udevd was killed, and it goes on");
+        assert!(Look::take(&run, &proc).busy, "its udevd was killed, and it goes on");
         drop(listener);
         assert_eq!(found(), Udevd::Absent, "the list's line is the container's");
     }

@@ -23,7 +23,7 @@ use crate::devno::Devno;
 use crate::info::{Info, Roots};
 use crate::rulefiles::RuleFiles;
 use crate::text::printable;
-use crate::udevd::{self, Udevd};
+use crate::udevd::{Look, Udevd};
 use links::Link;
 use reason::Reason;
 
@@ -108,11 +108,11 @@ pub struct Service {
 
 impl Service {
     fn find(roots: &Roots) -> Self {
+        let look = Look::take(&roots.run_udev, &roots.proc);
         // Who may not find out sees at least the records.
-        let udevd = Udevd::find(&roots.run_udev, &roots.proc).unwrap_or(Udevd::Absent);
-        let stand_in = udevd == Udevd::Running && udevd::processes(&roots.run_udev, &roots.proc).is_empty();
-        let completer = Completer::find(&roots.run_dmhelper, &roots.proc);
-        Self { udevd, busy: Udevd::is_busy(&roots.run_udev, &roots.proc), stand_in, completer }
+        let udevd = look.udevd.unwrap_or(Udevd::Absent);
+        let stand_in = udevd == Udevd::Running && look.processes.is_empty();
+        Self { udevd, busy: look.busy, stand_in, completer: Completer::find(&roots.run_dmhelper, &roots.proc) }
     }
 
     /// What is known beside a cookie.

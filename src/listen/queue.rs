@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::process::Process;
-use crate::udevd;
+use crate::udevd::{self, Look};
 use crate::uevent::queued;
 
 /// What udevd has left to do.
@@ -30,7 +30,7 @@ pub enum Backlog {
 
 /// Finds out, in this order: events that are read meanwhile are not mistaken for processed ones.
 pub fn backlog(run_udev: &Path, proc: &Path) -> Backlog {
-    let processes = udevd::processes(run_udev, proc);
+    let processes = Look::take(run_udev, proc).processes;
     let stopped = processes.iter().any(Process::is_stopped);
     if udevd::has_queue(run_udev) {
         return Backlog::Some { stopped };

@@ -11,7 +11,7 @@ use crate::cookie::sem::Set;
 use crate::emit::cookies;
 use crate::error::{Error, Result};
 use crate::terminal::Terminal;
-use crate::udevd::Udevd;
+use crate::udevd::Look;
 
 /// Show every udev cookie, who waits for it and what that means.
 #[derive(ArgsInfo, FromArgs, Debug)]
@@ -55,8 +55,9 @@ const RUN_DMHELPER: &str = "/run/dmhelper";
 
 fn circumstances(older_than: Option<Duration>) -> Result<Circumstances> {
     let (run, proc) = (Path::new(RUN_UDEV), Path::new(PROC));
-    let busy = Udevd::is_busy(run, proc) || Completer::find(Path::new(RUN_DMHELPER), proc).is_busy();
-    Ok(Circumstances { udevd: Udevd::find(run, proc)?, busy, now: SystemTime::now(), older_than })
+    let look = Look::take(run, proc);
+    let busy = look.busy || Completer::find(Path::new(RUN_DMHELPER), proc).is_busy();
+    Ok(Circumstances { udevd: look.udevd?, busy, now: SystemTime::now(), older_than })
 }
 
 impl List {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::info::Roots;
 use crate::listen::queue::{self, Backlog};
-use crate::udevd::{self, Udevd};
+use crate::udevd::{Look, Udevd};
 
 /// The namespaces that udevd and the completer need in common.
 const KINDS: [&str; 3] = ["ipc", "net", "pid"];
@@ -23,7 +23,7 @@ pub enum Elsewhere {
 
 /// Whether there is a udevd that is elsewhere, though it has our `/run/udev`.
 pub fn elsewhere(roots: &Roots) -> Option<Elsewhere> {
-    udevd::processes(&roots.run_udev, &roots.proc).into_iter().find_map(|udevd| {
+    Look::take(&roots.run_udev, &roots.proc).processes.into_iter().find_map(|udevd| {
         let directory = udevd.sees_other(&roots.proc, &roots.run_dmhelper).then_some(Elsewhere::Directory);
         differs(&roots.proc, udevd.pid).map(Elsewhere::Namespace).or(directory)
     })
@@ -31,10 +31,11 @@ pub fn elsewhere(roots: &Roots) -> Option<Elsewhere> {
 
 /// Whether udevd has nothing left to do whatsoever. Each event of before that has been sent on when this is asked.
 pub(super) fn is_idle(Roots { run_udev, proc, .. }: &Roots) -> bool {
-    match Udevd::find(run_udev, proc) {
+    let look = Look::take(run_udev, proc);
+    match look.udevd {
         Ok(Udevd::Running) => queue::backlog(run_udev, proc) == Backlog::None,
         // One that was killed leaves the file behind that says that it is busy; a worker of it may go on.
-        Ok(Udevd::Absent) => udevd::processes(run_udev, proc).is_empty(),
+        Ok(Udevd::Absent) => look.processes.is_empty(),
         Ok(Udevd::Stopped) | Err(_) => false,
     }
 }

@@ -39,10 +39,10 @@ export HOME=/run/fish XDG_CONFIG_HOME=/run/fish XDG_DATA_HOME=/run/fish
 mkdir -p /run/fish
 in_fish() { fish --no-config -c "source /usr/share/fish/vendor_completions.d/dmhelper.fish; complete -C'$1'"; }
 assert_eq 'listen ls' "$(in_fish 'dmhelper l' | cut -f1 | paste -sd' ')"
-assert_eq 'List all device-mapper devices, a line for each.' "$(in_fish 'dmhelper ls' | cut -f2 | head -n 1)"
+assert_eq 'List all device-mapper devices, a line for each.' "$(in_fish 'dmhelper ls' | cut -f2 | sed -n 1p)"
 assert_eq '--for=active' "$(in_fish 'dmhelper wait --for=a')"
 assert_eq "vg-home	$(devno vg-home)" "$(in_fish 'dmhelper info vg')"
-assert_eq '/etc/passwd' "$(in_fish 'dmhelper info /etc/passw' | head -n 1)"
+assert_eq '/etc/passwd' "$(in_fish 'dmhelper info /etc/passw' | sed -n 1p)"
 assert_eq '--output=name,uuid' "$(in_fish 'dmhelper ls --output=name,uu' | cut -f1)"
 assert_eq '--blkid=/usr/sbin/' "$(in_fish 'dmhelper listen --blkid=/usr/sbi' | cut -f1)"
 assert_eq '/usr/sbin/' "$(in_fish 'dmhelper listen --blkid /usr/sbi' | cut -f1)"

@@ -1,6 +1,6 @@
 # Completions as `make install` puts them, in real shells: commands, options, columns, devices, cookies and paths.
 # needs: zsh fish module:dm-mod
-# timeout: 240
+# timeout: 400
 disk 8M
 dmsetup create vg-home --table "0 8 linear $DISK 4096"
 dmsetup create 'my disk' --table "0 8 linear $DISK 8192"

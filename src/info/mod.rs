@@ -3,12 +3,13 @@
 //! Three sources: the control node (root), sysfs and the udev database (everybody). The block device is never opened.
 
 pub mod find;
+mod roots;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::devno::Devno;
 use crate::dm::listing::Listing;
@@ -20,6 +21,8 @@ use crate::text::printable;
 use crate::udevd::Udevd;
 use crate::udevdb::Record;
 use find::Meaning;
+
+pub use roots::Roots;
 
 /// What a device can be used for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,33 +91,6 @@ impl Info {
     /// What its UUID tells.
     pub fn owner(&self) -> Owner<'_> {
         self.device.uuid.as_ref().map_or(Owner::Unknown, DmUuid::owner)
-    }
-}
-
-/// Where the system shows itself.
-#[derive(Debug, Clone)]
-pub struct Roots {
-    /// devtmpfs.
-    pub dev: PathBuf,
-    /// sysfs.
-    pub sys: PathBuf,
-    /// procfs.
-    pub proc: PathBuf,
-    /// udev's runtime directory.
-    pub run_udev: PathBuf,
-    /// dmhelper's own.
-    pub run_dmhelper: PathBuf,
-}
-
-impl Default for Roots {
-    fn default() -> Self {
-        Self {
-            dev: "/dev".into(),
-            sys: "/sys".into(),
-            proc: "/proc".into(),
-            run_udev: "/run/udev".into(),
-            run_dmhelper: "/run/dmhelper".into(),
-        }
     }
 }
 

@@ -25,7 +25,7 @@ const TABLES: &[Table] = &[
         name: "lists",
         title: "milliseconds at a billion instructions a second, by number of devices",
         columns: LISTS,
-        note: "devices with the names and UUIDs of LVM volumes; what of it the kernel takes to find them in its own list is the same for all",
+        note: "devices with the names and UUIDs of LVM volumes, without udev; ratio, with 5,000, to the tool that answers the same question",
     },
     Table {
         name: "wall",

@@ -107,9 +107,9 @@ fn main_processes(proc: &Path) -> Vec<Process> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::sys::socket::{Backlog, bind, listen};
+    use nix::sys::socket::{Backlog, Shutdown, bind, listen, shutdown};
     use std::os::unix::fs::symlink;
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::{UnixDatagram, UnixListener};
 
     #[test]
     fn a_file_alone_is_no_udevd() {
@@ -126,11 +126,14 @@ mod tests {
     fn the_kernels_list_tells_listeners_from_others() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("control");
-        let listener = UnixListener::bind(&path).unwrap();
+        let _listener = UnixListener::bind(&path).unwrap();
         assert!(is_listening(&path, Path::new("/proc/net/unix")).unwrap());
         assert!(!is_listening(&directory.path().join("contro"), Path::new("/proc/net/unix")).unwrap());
-        drop(listener);
-        assert!(!is_listening(&path, Path::new("/proc/net/unix")).unwrap());
+        // One that has a path and does not listen is on the list as well.
+        let speaker = directory.path().join("speaker");
+        let _speaker = UnixDatagram::bind(&speaker).unwrap();
+        assert!(fs::read("/proc/net/unix").unwrap().windows(speaker.as_os_str().len()).any(|part| part == speaker.as_os_str().as_bytes()));
+        assert!(!is_listening(&speaker, Path::new("/proc/net/unix")).unwrap());
     }
 
     #[test]
@@ -138,7 +141,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (proc, run, container) = (folder.path().join("proc"), folder.path().join("run"), folder.path().join("container"));
         [&run, &container].iter().for_each(|path| fs::create_dir(path).unwrap());
-        let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::empty(), None).unwrap();
+        let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
         bind(listener.as_raw_fd(), &UnixAddr::new(&run.join("control")).unwrap()).unwrap();
         listen(&listener, Backlog::new(1).unwrap()).unwrap();
         fs::create_dir_all(proc.join("net")).unwrap();
@@ -166,7 +169,8 @@ mod tests {
         assert!(!Look::take(&run, &proc).busy);
         process(9, "9 ((udev-worker)) S 1", Path::new("/"));
         assert!(Look::take(&run, &proc).busy, "its udevd was killed, and it goes on");
-        drop(listener);
+        // Dropping is not enough: a child of another test has a copy until its program runs.
+        shutdown(listener.as_raw_fd(), Shutdown::Both).unwrap();
         assert_eq!(found(), Udevd::Absent, "the list's line is the container's");
     }
 }

@@ -147,7 +147,8 @@ mod tests {
         assert_eq!(caller.read(&mut [0; 8]).unwrap(), 0, "no end of the connection");
         assert!(claim.callers().is_empty());
         assert_eq!(claim.answered.len(), 1);
-        drop(caller);
+        // Dropping is not enough: a child of another test has a copy until its program runs.
+        caller.shutdown(Shutdown::Both).unwrap();
         claim.callers();
         assert_eq!(claim.answered.len(), 0, "who has hung up is forgotten");
         let mut many = Vec::new();
@@ -175,7 +176,10 @@ mod tests {
     fn what_a_killed_one_has_left_is_no_obstacle() {
         let run = tempfile::tempdir().unwrap();
         let proc = Path::new("/proc");
-        std::mem::drop(std::os::unix::net::UnixListener::bind(run.path().join("control")).unwrap());
+        // Nobody ever listens on it: had somebody, a child of another test would for him until its program runs.
+        let killed = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(killed.as_raw_fd(), &UnixAddr::new(&run.path().join("control")).unwrap()).unwrap();
+        drop(killed);
         assert!(run.path().join("control").exists());
         Claim::new(run.path(), proc).unwrap();
     }

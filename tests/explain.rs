@@ -107,6 +107,7 @@ fn specimen() -> Report {
         device,
         size: Some(8),
         read_only: Some(false),
+        diskseq: Some(9),
         targets: None,
         dependencies: Vec::new(),
         dependants: Vec::new(),

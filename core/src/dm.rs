@@ -22,6 +22,13 @@ pub struct Device {
     pub details: Option<Details>,
 }
 
+impl Device {
+    /// Whether both tell of one device, by one name. A number is another device's as soon as the first one is gone.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.devno == other.devno && self.name == other.name && self.uuid == other.uuid
+    }
+}
+
 /// The part of a device's state that sysfs does not show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Details {

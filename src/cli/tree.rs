@@ -3,7 +3,7 @@ use argh::{ArgsInfo, FromArgs};
 use crate::emit::deps::Direction;
 use crate::emit::tree;
 use crate::error::{Error, Result};
-use crate::info::Roots;
+use crate::info::{ATTEMPTS, Roots};
 use crate::survey::Survey;
 use crate::survey::graph::Graph;
 use crate::terminal::Terminal;
@@ -36,12 +36,18 @@ impl Tree {
             return Err(Error::usage("tree", "--reverse, --dot, --json", "give one of them at most"));
         }
         let roots = Roots::default();
-        let survey = Survey::open(&roots)?;
-        let (wanted, failures) =
-            super::split(self.devices.iter().map(|word| survey.find_block(word).map_err(|error| error.during("tree"))));
-        let graph = match self.devices.as_slice() {
-            [] => Graph::of_all(&survey),
-            _ => Graph::of(&survey, &wanted),
+        let mut attempts = 1..ATTEMPTS;
+        let (survey, wanted, failures, graph) = loop {
+            let survey = Survey::open(&roots)?;
+            let (wanted, failures) =
+                super::split(self.devices.iter().map(|word| survey.find_block(word).map_err(|error| error.during("tree"))));
+            let graph = match self.devices.as_slice() {
+                [] => Graph::of_all(&survey),
+                _ => Graph::of(&survey, &wanted),
+            };
+            if !graph.is_torn() || attempts.next().is_none() {
+                break (survey, wanted, failures, graph);
+            }
         };
         if self.json {
             super::print(&tree::json::json(&graph, &survey)?)?;

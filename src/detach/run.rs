@@ -107,10 +107,11 @@ fn reasons(survey: &Survey<'_>, control: &Control, devno: Devno) -> Reasons {
     Reasons::of(survey, devno, open_count)
 }
 
-/// Removes a device if its number is still its own.
+/// Removes a device if its number is still its own; by its UUID, or else by its name: the number may become another's
+/// between the question and the removal.
 fn remove(control: &Control, device: &Listed, deferred: bool, synchronisation: &mut Synchronisation) -> Result<Removal> {
     match control.device(Selector::Devno(device.devno)) {
-        Ok(now) if now.name == device.name && now.uuid == device.uuid => {}
+        Ok(now) if device.is(&now) => {}
         // One that was renamed is the same by its UUID; without one nobody can tell.
         Ok(now) if now.uuid.is_some() && now.uuid == device.uuid => {}
         Ok(_) => return Ok(Removal::Gone),
@@ -118,7 +119,8 @@ fn remove(control: &Control, device: &Listed, deferred: bool, synchronisation: &
         Err(error) => return Err(error.during("detach")),
     }
     let event_nr = synchronisation.expect()?;
-    let removal = control.remove(device.devno, deferred, event_nr).map_err(|error| error.during("detach"));
+    let selector = device.uuid.as_ref().map_or(Selector::Name(&device.name), Selector::Uuid);
+    let removal = control.remove(selector, deferred, event_nr).map_err(|error| error.during("detach"));
     if !matches!(removal, Ok(Removal::Done { announced: true })) {
         synchronisation.retract()?;
     }

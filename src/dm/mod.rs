@@ -53,6 +53,13 @@ pub struct Listed {
     pub uuid: Option<DmUuid>,
 }
 
+impl Listed {
+    /// Whether an answer about its number is still about it, by the same name.
+    pub fn is(&self, device: &Device) -> bool {
+        self.devno == device.devno && self.name == device.name && self.uuid == device.uuid
+    }
+}
+
 /// What came of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
@@ -81,6 +88,14 @@ pub enum Selector<'a> {
 }
 
 impl Selector<'_> {
+    fn put(&self, buffer: &mut [u8]) {
+        match self {
+            Selector::Devno(devno) => request::select(buffer, *devno),
+            Selector::Name(name) => put(buffer, offset_of!(dm_ioctl, name), name.as_bytes()),
+            Selector::Uuid(uuid) => put(buffer, offset_of!(dm_ioctl, uuid), uuid.as_bytes()),
+        }
+    }
+
     fn text(&self) -> Vec<u8> {
         match self {
             Selector::Devno(devno) => devno.to_string().into_bytes(),
@@ -143,28 +158,26 @@ impl Control {
         Ok(Reply::new(&buffer)?.device()?)
     }
 
-    /// The live table's targets with their status lines; nothing is flushed for it.
-    pub fn targets(&self, devno: Devno) -> Result<Vec<Target>> {
-        Ok(self.status(devno)?.1)
-    }
-
     /// A device, and its live table's targets with their status lines, in one ioctl; nothing is flushed for it.
     pub fn status(&self, devno: Devno) -> Result<(Device, Vec<Target>)> {
         let request = Request { command: DM_TABLE_STATUS_CMD, of: Some(Selector::Devno(devno)), flags: DM_NOFLUSH_FLAG };
         self.ask_growing(REPLY, request, |reply| Ok((reply.device()?, reply::targets(reply)?)))
     }
 
-    /// The devices that the live table uses: none, one or many.
-    pub fn dependencies(&self, devno: Devno) -> Result<Vec<Devno>> {
-        Ok(self.uses_of(devno, 0)?.1)
+    /// A device, and the devices that its live table uses: none, one or many.
+    pub fn dependencies(&self, devno: Devno) -> Result<(Device, Vec<Devno>)> {
+        self.uses_of(devno, 0)
     }
 
     /// A device, and all that it uses, in one ioctl or two: what its live table is made of, and what a table is made of
-    /// that is loaded and waits for a resume. Sysfs's `slaves` are the same. By number, each once.
+    /// that is loaded and waits for a resume. Sysfs's `slaves` are the same. By number, each once. The device is as the
+    /// last answer has it: another one, if the number has become its in between.
     pub fn uses(&self, devno: Devno) -> Result<(Device, Vec<Devno>)> {
-        let (device, mut uses) = self.uses_of(devno, 0)?;
+        let (mut device, mut uses) = self.uses_of(devno, 0)?;
         if device.details.is_some_and(|details| details.inactive_table) {
-            uses.extend(self.uses_of(devno, DM_QUERY_INACTIVE_TABLE_FLAG)?.1);
+            let (now, waiting) = self.uses_of(devno, DM_QUERY_INACTIVE_TABLE_FLAG)?;
+            device = now;
+            uses.extend(waiting);
         }
         uses.sort();
         uses.dedup();
@@ -180,15 +193,15 @@ impl Control {
     /// [transaction](crate::cookie::transaction) announced, or 0.
     ///
     /// It may have to wait for requests on their way to the disk.
-    pub fn remove(&self, devno: Devno, deferred: bool, event_nr: u32) -> Result<Removal> {
+    pub fn remove(&self, device: Selector<'_>, deferred: bool, event_nr: u32) -> Result<Removal> {
         let mut buffer = [0; size_of::<dm_ioctl>()];
-        request::select(&mut buffer, devno);
+        device.put(&mut buffer);
         put(&mut buffer, offset_of!(dm_ioctl, event_nr), &event_nr.to_ne_bytes());
         match self.call(DM_DEV_REMOVE_CMD, if deferred { DM_DEFERRED_REMOVE } else { 0 }, &mut buffer) {
             Ok(()) => reply::removal(Reply::new(&buffer)?),
             Err(Errno::EBUSY) => Ok(Removal::Busy),
             Err(Errno::ENXIO) => Ok(Removal::Gone),
-            Err(errno) => Err(Error::os("remove", devno.to_string(), errno)),
+            Err(errno) => Err(Error::os("remove", device.text(), errno)),
         }
     }
 
@@ -241,11 +254,7 @@ impl Control {
     }
 
     fn ask(&self, command: u8, selector: Selector<'_>, flags: u32, buffer: &mut [u8]) -> Result<()> {
-        match selector {
-            Selector::Devno(devno) => request::select(buffer, devno),
-            Selector::Name(name) => put(buffer, offset_of!(dm_ioctl, name), name.as_bytes()),
-            Selector::Uuid(uuid) => put(buffer, offset_of!(dm_ioctl, uuid), uuid.as_bytes()),
-        }
+        selector.put(buffer);
         self.call(command, flags, buffer).map_err(|errno| match errno {
             Errno::ENXIO => Error::not_found("query", selector.text()),
             other => Error::os("query", selector.text(), other),

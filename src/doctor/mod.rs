@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::cookie::census;
 use crate::cookie::reap::{self, Treatment};
 use crate::devno::Devno;
-use crate::dm::{Device, Selector};
+use crate::dm::{Device, Listed, Selector};
 use crate::error::Result;
 use crate::explain::facts::Facts;
 use crate::explain::links::{self, Claims, Link};
@@ -23,6 +23,7 @@ use crate::info::Info;
 use crate::rulefiles::Fault;
 use crate::text::printable;
 use crate::udevd::Udevd;
+use crate::udevdb::Record;
 use repair::Repair;
 
 /// One thing that is wrong.
@@ -85,7 +86,7 @@ fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
     let claims = LazyCell::new(|| Claims::find(&world.places.roots, world.survey.devices().devnos()));
     for listed in world.survey.devices().iter() {
         let called = Some(world.name(listed.devno));
-        let Some(facts) = facts(world, listed.devno) else { continue };
+        let Some(facts) = facts(world, &listed) else { continue };
         if suspended.contains(&listed.devno) {
             add(facts.finding(&reason::SUSPENDED), called.clone(), None);
         }
@@ -155,24 +156,28 @@ fn device(world: &World<'_>, devno: Devno) -> Option<Device> {
 }
 
 /// What can be known of a device without asking for more than its files.
-fn facts(world: &World<'_>, devno: Devno) -> Option<Facts> {
-    let sysfs = world.survey.sysfs(devno);
-    // One that is gone by now is no fault.
-    let device = device(world, devno)?;
+fn facts(world: &World<'_>, listed: &Listed) -> Option<Facts> {
+    let sysfs = world.survey.sysfs(listed.devno);
+    let (size, read_only) = if world.survey.control().is_some() { (None, None) } else { (sysfs.size(), sysfs.read_only()) };
+    let diskseq = sysfs.diskseq();
+    let udev = Record::read(&world.places.roots.run_udev, listed.devno).ok().flatten();
+    // Last, which proves that the files were its own. One that is gone or another's by now is no fault.
+    let device = device(world, listed.devno).filter(|device| listed.is(device))?;
     let info = Info {
-        size: if device.details.is_some() { None } else { sysfs.size() },
-        read_only: device.details.map(|details| details.read_only).or_else(|| sysfs.read_only()),
+        size,
+        read_only: device.details.map(|details| details.read_only).or(read_only),
+        diskseq,
         device,
         targets: None,
         dependencies: Vec::new(),
         dependants: Vec::new(),
         parent: None,
-        udev: crate::udevdb::Record::read(&world.places.roots.run_udev, devno).ok().flatten(),
+        udev,
         udevd: world.service.udevd != Udevd::Absent,
     };
     // Nothing but the control node tells a device without a table from one of no size: neither is to be linked.
     let live = info.live_table() == Some(true);
-    live.then(|| Facts { info, diskseq: sysfs.diskseq(), service: world.service, rules: world.rules.clone() })
+    live.then(|| Facts { info, service: world.service, rules: world.rules.clone() })
 }
 
 /// Faults of the machine itself.

@@ -15,8 +15,6 @@ use crate::udevdb::Record;
 pub struct Facts {
     /// Identity, state, record.
     pub info: Info,
-    /// The kernel's number of this instance.
-    pub diskseq: Option<u64>,
     /// udevd's state.
     pub service: Service,
     /// The rule files.
@@ -61,7 +59,7 @@ impl Facts {
     pub(super) fn is_former(&self) -> bool {
         let number = |link: &[u8]| str::from_utf8(link.strip_prefix(b"disk/by-diskseq/")?).ok()?.parse::<u64>().ok();
         let recorded = self.record().and_then(|record| record.links().find_map(number));
-        recorded.zip(self.diskseq).is_some_and(|(recorded, present)| recorded != present)
+        recorded.zip(self.info.diskseq).is_some_and(|(recorded, present)| recorded != present)
     }
 
     /// What the record says of the event that it was written for.
@@ -90,7 +88,7 @@ impl Facts {
             let event = Event { action: Action::Change, cookie: None, synthetic: true, disk_ro: false, recorded };
             let decision = Decision::of(&event);
             let mut links = Vec::new();
-            plan::links(&decision, device, self.diskseq, content, |link| links.push(link.to_string()));
+            plan::links(&decision, device, self.info.diskseq, content, |link| links.push(link.to_string()));
             links.sort();
             (links, decision.kind)
         };

@@ -112,8 +112,10 @@ impl World<'_> {
     }
 
     fn numbered(&self, devno: Devno) -> Subject {
-        let ours = self.survey.listed(devno).is_some();
-        match Sysfs::new(&self.places.roots.sys, devno).kernel_name() {
+        let sysfs = Sysfs::new(&self.places.roots.sys, devno);
+        // One may be younger than the list.
+        let ours = self.survey.listed(devno).is_some() || sysfs.is_device_mapper();
+        match sysfs.kernel_name() {
             _ if ours => Subject::Device(devno),
             Some(_) => Subject::Foreign(devno),
             None => Subject::Name(devno.to_string()),
@@ -140,8 +142,7 @@ impl World<'_> {
     }
 
     fn facts(&self, devno: Devno) -> Result<Facts> {
-        let diskseq = Sysfs::new(&self.places.roots.sys, devno).diskseq();
-        Ok(Facts { info: self.survey.sources().gather(devno)?, diskseq, service: self.service, rules: self.rules.clone() })
+        Ok(Facts { info: self.survey.sources().gather(devno)?, service: self.service, rules: self.rules.clone() })
     }
 
     /// Everything about a device; of one link, if that is what was asked about.

@@ -24,6 +24,9 @@ use find::Meaning;
 
 pub use roots::Roots;
 
+/// How often facts are gathered again because the device changed its identity meanwhile.
+pub(crate) const ATTEMPTS: usize = 4;
+
 /// What a device can be used for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -57,6 +60,8 @@ pub struct Info {
     pub size: Option<u64>,
     /// Whether writes are refused.
     pub read_only: Option<bool>,
+    /// The kernel's number of this very instance.
+    pub diskseq: Option<u64>,
     /// The live table's ranges; only root learns them.
     pub targets: Option<Vec<Target>>,
     /// The devices it uses.
@@ -200,29 +205,46 @@ impl<'a> Sources<'a> {
         if self.is_privileged() { error } else { error.advise("devices without a table are shown to root only") }
     }
 
-    /// All that is known of a device.
+    /// All that is known of a device, all of it of one and the same: a number may be another device's by the time it is
+    /// looked at again.
     pub fn gather(&self, devno: Devno) -> Result<Info> {
-        let sysfs = Sysfs::new(&self.roots.sys, devno);
-        let (device, targets, dependencies) = match &self.control {
-            Some(control) => {
-                let mut dependencies = control.dependencies(devno)?;
-                dependencies.sort();
-                let (device, targets) = control.status(devno)?;
-                (device, Some(targets), dependencies)
+        for _ in 0..ATTEMPTS {
+            let (before, info) = self.look(devno)?;
+            if before.is_same(&info.device) {
+                return Ok(info);
             }
-            None => (sysfs.device()?, None, sysfs.dependencies()),
+        }
+        Err(Error::malformed("query", devno.to_string(), "another device has this number at each look").advise("try again"))
+    }
+
+    /// Whose the number was at first, and what was found after that; whose it was at last is the found device.
+    fn look(&self, devno: Devno) -> Result<(Device, Info)> {
+        let sysfs = Sysfs::new(&self.roots.sys, devno);
+        let (before, mut dependencies) = match &self.control {
+            Some(control) => control.dependencies(devno)?,
+            None => (sysfs.device()?, sysfs.dependencies()),
         };
-        Ok(Info {
-            size: sysfs.size().or_else(|| Some(targets.as_ref()?.iter().map(|target| target.length).sum())),
-            read_only: device.details.map(|details| details.read_only).or_else(|| sysfs.read_only()),
+        dependencies.sort();
+        let (size, diskseq, dependants) = (sysfs.size(), sysfs.diskseq(), sysfs.dependants());
+        let read_only = if self.is_privileged() { None } else { sysfs.read_only() };
+        let udev = Record::read(&self.roots.run_udev, devno)?;
+        let (device, targets) = match &self.control {
+            Some(control) => control.status(devno).map(|(device, targets)| (device, Some(targets)))?,
+            None => (sysfs.device()?, None),
+        };
+        let info = Info {
+            size: size.or_else(|| Some(targets.as_ref()?.iter().map(|target| target.length).sum())),
+            read_only: device.details.map(|details| details.read_only).or(read_only),
+            diskseq,
             dependencies: dependencies.into_iter().map(|other| self.relate(other)).collect(),
-            dependants: sysfs.dependants().into_iter().map(|other| self.relate(other)).collect(),
+            dependants: dependants.into_iter().map(|other| self.relate(other)).collect(),
             parent: device.uuid.as_ref().and_then(|uuid| self.parent(uuid)),
-            udev: Record::read(&self.roots.run_udev, devno)?,
+            udev,
             udevd: self.udevd(),
             device,
             targets,
-        })
+        };
+        Ok((before, info))
     }
 
     /// The number behind a path.

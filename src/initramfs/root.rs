@@ -2,7 +2,6 @@
 
 use super::modules::{self, Need};
 use crate::devno::Devno;
-use crate::dm::Selector;
 use crate::error::{Cause, Error, Result};
 use crate::info::Roots;
 use crate::survey::Survey;
@@ -46,10 +45,10 @@ pub fn needs(roots: &Roots) -> Result<(Found, Vec<Error>)> {
         if !survey.sysfs(devno).is_device_mapper() {
             continue;
         }
-        let name = control.device(Selector::Devno(devno))?.name;
-        for target in control.targets(devno)? {
+        let (device, targets) = control.status(devno)?;
+        for target in targets {
             for module in modules::of_target(&target.kind) {
-                let reason = format!("{name} ({}), under the running system's root, needs it", printable(&target.kind));
+                let reason = format!("{} ({}), under the running system's root, needs it", device.name, printable(&target.kind));
                 let need = Need { module, reason };
                 if !needs.contains(&need) {
                     needs.push(need);

@@ -45,6 +45,7 @@ pub struct Node {
 #[derive(Debug, Default)]
 pub struct Graph {
     nodes: BTreeMap<Devno, Node>,
+    torn: bool,
 }
 
 /// The edges found so far.
@@ -85,7 +86,8 @@ impl Graph {
         let mut graph = Self::default();
         for devno in devices {
             // One that vanishes meanwhile is left out.
-            if let Some(node) = Node::new(survey, *devno) {
+            if let Some((node, same)) = Node::new(survey, *devno) {
+                graph.torn |= !same;
                 graph.nodes.insert(*devno, node);
             }
         }
@@ -107,6 +109,12 @@ impl Graph {
     /// One device.
     pub fn node(&self, devno: Devno) -> Option<&Node> {
         self.nodes.get(&devno)
+    }
+
+    /// Whether a number has become another device's meanwhile, so that what stands below and above is the first one's: to
+    /// be gathered again from a new survey.
+    pub fn is_torn(&self) -> bool {
+        self.torn
     }
 
     /// All of them, by number.
@@ -138,14 +146,15 @@ fn closure(first: &[Devno], next: impl Fn(Devno) -> Vec<Devno>, mut edge: impl F
 }
 
 impl Node {
-    fn new(survey: &Survey<'_>, devno: Devno) -> Option<Self> {
-        let mut node = match survey.listed(devno) {
-            Some(listed) => steady(survey, &listed, Self::of_device_mapper)?,
-            None => Self::of_other(survey, devno)?,
+    /// And whether it is the device that was listed.
+    fn new(survey: &Survey<'_>, devno: Devno) -> Option<(Self, bool)> {
+        let (mut node, same) = match survey.listed(devno) {
+            Some(listed) => steady(survey, &listed, |subject| (Self::of_device_mapper(subject), *subject.device() == listed))?,
+            None => (Self::of_other(survey, devno)?, true),
         };
         node.mounts = survey.mounts(devno).to_vec();
         node.swap = survey.is_swap(devno);
-        Some(node)
+        Some((node, same))
     }
 
     /// The name that people know.

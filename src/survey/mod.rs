@@ -21,6 +21,7 @@ use crate::dm::{Control, Listed};
 use crate::error::{Cause, Error, Result};
 use crate::info::find::Meaning;
 use crate::info::{Related, Roots, Sources};
+use crate::name::DmUuid;
 use crate::udevdb::Record;
 
 pub use subject::{Subject, steady};
@@ -184,8 +185,13 @@ impl<'a> Survey<'a> {
     /// Its record in the udev database; `None` where there is none, where it cannot be read, and where it is that of
     /// another device which had the same number before.
     pub fn record(&self, devno: Devno) -> Option<Record> {
+        self.record_of(devno, self.listed(devno).and_then(|device| device.uuid).as_ref())
+    }
+
+    /// The same of a device that has this UUID: it may not be the one that was listed.
+    fn record_of(&self, devno: Devno, uuid: Option<&DmUuid>) -> Option<Record> {
         match Record::read(&self.roots.run_udev, devno) {
-            Ok(record) => record.filter(|record| self.is_its_own(devno, record)),
+            Ok(record) => record.filter(|record| self.is_its_own(devno, uuid, record)),
             Err(error) => {
                 self.trouble(error);
                 None
@@ -195,10 +201,9 @@ impl<'a> Survey<'a> {
 
     /// Whether a record is this device's own. A UUID, once set, never changes, and no two devices have one sequence
     /// number; a name may have changed since.
-    pub fn is_its_own(&self, devno: Devno, record: &Record) -> bool {
+    fn is_its_own(&self, devno: Devno, uuid: Option<&DmUuid>, record: &Record) -> bool {
         let recorded = |key| record.property(key).filter(|value| !value.is_empty());
-        let uuid = self.listed(devno).and_then(|device| device.uuid);
-        let other_uuid = recorded("DM_UUID").is_some_and(|recorded| uuid.as_ref().is_none_or(|uuid| uuid.as_bytes() != recorded));
+        let other_uuid = recorded("DM_UUID").is_some_and(|recorded| uuid.is_none_or(|uuid| uuid.as_bytes() != recorded));
         let sequence = || recorded("DISKSEQ").and_then(|text| str::from_utf8(text).ok()?.parse::<u64>().ok());
         let other_sequence = || sequence().zip(self.sysfs(devno).diskseq()).is_some_and(|(recorded, now)| recorded != now);
         !other_uuid && !other_sequence()

@@ -7,12 +7,9 @@ use crate::devno::Devno;
 use crate::dm::sysfs::Sysfs;
 use crate::dm::{Control, Details, Device, Listed, Selector, Target};
 use crate::error::{Cause, Result};
-use crate::info::State;
+use crate::info::{ATTEMPTS, State};
 use crate::name::{DmUuid, Owner};
 use crate::udevdb::Record;
-
-/// How often facts are gathered again because the device changed its identity meanwhile.
-const ATTEMPTS: usize = 4;
 
 /// A device and what has been asked of it.
 #[derive(Debug)]
@@ -169,7 +166,7 @@ impl<'s> Subject<'s> {
     /// Its own record in the udev database.
     pub fn record(&self) -> Option<&Record> {
         self.unproven.set(true);
-        self.record.get_or_init(|| self.survey.record(self.device.devno)).as_ref()
+        self.record.get_or_init(|| self.survey.record_of(self.device.devno, self.device.uuid.as_ref())).as_ref()
     }
 
     /// The head of whatever answer came first: every query has it.
@@ -202,7 +199,7 @@ impl<'s> Subject<'s> {
     }
 
     fn compare(&self, now: &Device) {
-        if now.name != self.device.name || now.uuid != self.device.uuid {
+        if !self.device.is(now) {
             // The event's number in the list was the other one's.
             let other = Listed { devno: now.devno, name: now.name.clone(), uuid: now.uuid.clone(), event_number: None };
             self.now.replace(Identity::Other(Box::new(other)));

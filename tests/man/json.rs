@@ -41,6 +41,7 @@ fn every_json_key_is_in_the_page_and_no_other() {
             device: device(&uuid),
             size: Some(8),
             read_only: Some(true),
+            diskseq: Some(9),
             targets: Some(vec![Target { start: 0, length: 8, kind: b"linear".to_vec(), status: Vec::new() }]),
             dependencies: vec![other.clone()],
             dependants: vec![other.clone()],

@@ -17,6 +17,7 @@ fn device(name: &[u8], uuid: &str) -> Info {
         },
         size: Some(2048),
         read_only: Some(false),
+        diskseq: Some(9),
         targets: None,
         dependencies: Vec::new(),
         dependants: Vec::new(),
@@ -38,7 +39,7 @@ fn every_key_is_there_when_nothing_is_known() {
         "name": "x", "name_unmangled": "x", "uuid": null, "devno": "253:0", "major": 253, "minor": 0, "subsystem": null,
         "lvm": null, "crypt": null, "multipath": null, "partition": null,
         "state": "active", "suspended": false, "live_table": true, "inactive_table": null, "read_only": false,
-        "deferred_remove": null, "internal_suspend": null, "open_count": null, "event_number": null,
+        "deferred_remove": null, "internal_suspend": null, "open_count": null, "event_number": null, "diskseq": 9,
         "size_bytes": 1_048_576, "targets": null, "dependencies": [], "dependants": [],
         "udev": {
             "running": false, "processed": false, "initialized_usec": null, "flags": [], "link_priority": 0,

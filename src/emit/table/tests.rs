@@ -34,6 +34,7 @@ fn device(name: &[u8], uuid: &str) -> Info {
         },
         size: Some(49152),
         read_only: Some(false),
+        diskseq: Some(9),
         targets: Some(vec![target(0, 32768, "linear"), target(32768, 16384, "striped")]),
         dependencies: vec![neighbour(1, Some(b"below"))],
         dependants: Vec::new(),

@@ -69,9 +69,10 @@ ask_oracles() {
 	done < <(dmsetup table)
 	while read -r devno rest; do oracle[$devno size_bytes]=$rest; done < <(lsblk -brno MAJ:MIN,SIZE)
 	for devno in "${number[@]}"; do
-		oracle[$devno links]=''
+		oracle[$devno links]='' oracle[$devno diskseq]=null
 		[ -e "/run/udev/data/b$devno" ] || continue
 		oracle[$devno links]=$(udevadm info -q symlink "/dev/block/$devno" | tr ' ' '\n' | sed '/./s/^/\/dev\//' | sort | tr '\n' ' ')
+		oracle[$devno diskseq]=$(udevadm info -q property --property=DISKSEQ --value "/dev/block/$devno")
 	done
 }
 
@@ -82,7 +83,7 @@ expect_facts() {
 	assert_eq "$devno" "${fact[devno]}" devno
 	for key; do assert_eq "${oracle[$devno $key]}" "${fact[$key]}" "$devno: $key"; done
 }
-for_all='name name_unmangled uuid read_only state size_bytes dependencies dependants links'
+for_all='name name_unmangled uuid read_only state diskseq size_bytes dependencies dependants links'
 for_root='live_table inactive_table open_count event_number targets types'
 
 # row LABEL: the rows of a label in /run/text, the following lines without a label included.

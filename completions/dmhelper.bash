@@ -15,6 +15,10 @@ _dmhelper() {
 	while IFS=$'\t' read -r word rest; do
 		case $word in
 		:nospace) compopt -o nospace 2>/dev/null ;;
+		:programs)
+			mapfile -t COMPREPLY < <(compgen -c -- "$current" | sort -u)
+			compopt -o default 2>/dev/null
+			;;
 		:files) compopt -o default 2>/dev/null ;;
 		*)
 			word=${word#"$strip"}

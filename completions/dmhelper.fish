@@ -4,6 +4,8 @@ function __dmhelper_complete
     for line in ($words[1] complete -- $words[2..] 2>/dev/null)
         switch $line
             case :nospace
+            case :programs
+                complete -C (commandline -ct)
             case :files
                 # Of --option=path the path alone is one.
                 set -l option (string match -r -- '^--[^=]*=' $words[-1])

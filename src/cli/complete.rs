@@ -27,6 +27,8 @@ enum Values {
     /// Names of udev flags, separated by commas.
     Flags,
     Words(&'static [&'static str]),
+    /// A program, and then what it takes.
+    Command,
     Paths,
     Nothing,
 }
@@ -37,7 +39,7 @@ const VALUES: [(&str, Values); 18] = [
     ("DEVICE", Values::Devices),
     ("MAJOR:MINOR", Values::Devices),
     ("COOKIE", Values::Cookies),
-    ("COMMAND", Values::Paths),
+    ("COMMAND", Values::Command),
     ("DIR", Values::Paths),
     ("--output", Values::Columns),
     ("--sort", Values::Columns),
@@ -64,6 +66,8 @@ struct Answer {
     open: bool,
     /// Whether the shell is to complete paths.
     paths: bool,
+    /// Whether the shell is to complete the names of programs.
+    programs: bool,
 }
 
 /// Prints a candidate a line, with a TAB before what it means, then what else the shell is to do.
@@ -72,7 +76,7 @@ pub(super) fn run(words: &[String]) -> Result<()> {
     let answer = answer(&super::Arguments::get_args_info(), &words, existing);
     let line = |(word, meaning): &Candidate| if meaning.is_empty() { format!("{word}\n") } else { format!("{word}\t{meaning}\n") };
     let mut out: String = answer.candidates.iter().map(line).collect();
-    for (is_so, word) in [(answer.open, ":nospace\n"), (answer.paths, ":files\n")] {
+    for (is_so, word) in [(answer.open, ":nospace\n"), (answer.paths, ":files\n"), (answer.programs, ":programs\n")] {
         out.push_str(if is_so { word } else { "" });
     }
     super::print(&out)
@@ -109,6 +113,10 @@ fn answer(root: &CommandInfoWithArgs, words: &[&str], existing: impl Fn(Values) 
         } else if options && word.starts_with('-') {
             awaited = flag(command, word).and_then(value_name);
         } else if command.commands.is_empty() {
+            if command.positionals.get(positional).is_some_and(|argument| values(argument.name) == Values::Command) {
+                // All that follows is that program's own.
+                return Answer { paths: true, ..Answer::default() };
+            }
             positional += 1;
         } else {
             match command.commands.iter().find(|sub| sub.name == *word) {
@@ -175,6 +183,7 @@ fn complete(values: Values, partial: &str, existing: impl Fn(Values) -> Vec<Cand
         Values::Comparison => Answer { open: true, ..matching(columns().map(|(name, help)| (name + "=", help)).collect(), partial) },
         Values::Words(words) => matching(words.iter().map(|word| ((*word).to_string(), String::new())).collect(), partial),
         Values::Paths => Answer { paths: true, ..Answer::default() },
+        Values::Command => Answer { programs: true, ..Answer::default() },
         Values::Nothing => Answer::default(),
     }
 }
@@ -186,7 +195,7 @@ fn listed(candidates: Vec<Candidate>, partial: &str, start: usize) -> Answer {
     // None is wanted twice.
     answer.candidates.retain(|(word, _)| !before.trim_start_matches(['+', '-']).split(',').any(|named| named == word));
     let candidates = answer.candidates.into_iter().map(|(word, meaning)| (format!("{before}{word}"), meaning)).collect();
-    Answer { candidates, open: true, paths: false }
+    Answer { candidates, open: true, ..Answer::default() }
 }
 
 fn matching(candidates: Vec<Candidate>, partial: &str) -> Answer {
@@ -250,7 +259,17 @@ mod tests {
         assert_eq!(words(&["wait", "--for=a"]), "--for=active");
         assert_eq!(words(&["wait", "--for=active", "vg-r"]), "vg-root");
         assert_eq!(words(&["info", "--", "--"]), "", "after -- there are no options");
-        assert!(answered(&["info", "/dev/ma"]).paths && answered(&["cookie", "run", "--", "lv"]).paths);
+        assert!(answered(&["info", "/dev/ma"]).paths && answered(&["detach", "./"]).paths);
+    }
+
+    #[test]
+    fn a_program_is_followed_by_what_is_its_own() {
+        for before in [&["cookie", "run"][..], &["cookie", "run", "--"], &["cookie", "run", "--timeout", "5s", "--"]] {
+            assert!(answered(&[before, &["lv"]].concat()).programs, "{before:?}");
+            let own = answered(&[before, &["lvcreate", "--time"]].concat());
+            assert!(own.paths && own.candidates.is_empty(), "{before:?}");
+        }
+        assert_eq!(words(&["cookie", "run", "--time"]), "--timeout");
     }
 
     #[test]

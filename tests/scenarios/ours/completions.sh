@@ -32,6 +32,7 @@ assert_eq "my\\\\x20disk" "$(in_bash 'dmhelper name my\\x2')"
 assert_eq "$(printf '0x%08x' "$cookie")" "$(in_bash 'dmhelper cookie complete 0')"
 assert_eq 'active' "$(in_bash 'dmhelper wait --for=a')" 'bash has cut the word at its equals sign'
 assert_eq 'name' "$(in_bash 'dmhelper ls --output=na')"
+assert_eq 'dmsetup' "$(in_bash 'dmhelper cookie run -- dmset')"
 assert_eq '' "$(in_bash 'dmhelper nothing-like-it ')"
 
 # --- fish ---------------------------------------------------------------------------------------------------------
@@ -43,6 +44,7 @@ assert_eq 'List all device-mapper devices, a line for each.' "$(in_fish 'dmhelpe
 assert_eq '--for=active' "$(in_fish 'dmhelper wait --for=a')"
 assert_eq "vg-home	$(devno vg-home)" "$(in_fish 'dmhelper info vg')"
 assert_eq '/etc/passwd' "$(in_fish 'dmhelper info /etc/passw' | sed -n 1p)"
+assert_eq 'dmsetup' "$(in_fish 'dmhelper cookie run -- dmset' | cut -f1)"
 assert_eq '--output=name,uuid' "$(in_fish 'dmhelper ls --output=name,uu' | cut -f1)"
 assert_eq '--blkid=/usr/sbin/' "$(in_fish 'dmhelper listen --blkid=/usr/sbi' | cut -f1)"
 assert_eq '/usr/sbin/' "$(in_fish 'dmhelper listen --blkid /usr/sbi' | cut -f1)"
@@ -81,5 +83,6 @@ assert_eq '<<dmhelper listen --blkid=/etc/passwd>>' "$(in_zsh 'dmhelper listen -
 assert_eq '<<dmhelper explain vg-home>>' "$(in_zsh 'dmhelper explain v')"
 assert_eq '<<dmhelper name my\\x20disk>>' "$(in_zsh 'dmhelper name my')"
 assert_eq "<<dmhelper cookie complete $(printf '0x%08x' "$cookie")>>" "$(in_zsh 'dmhelper cookie complete 0')"
+assert_eq '<<dmhelper cookie run -- dmsetup>>' "$(in_zsh 'dmhelper cookie run -- dmset')"
 assert_eq '<<dmhelper info /etc/passwd>>' "$(in_zsh 'dmhelper info /etc/passw')"
 dmsetup udevreleasecookie "$cookie"

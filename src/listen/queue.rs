@@ -28,9 +28,14 @@ pub enum Backlog {
     },
 }
 
-/// Finds out, in this order: events that are read meanwhile are not mistaken for processed ones.
+/// Finds it out.
 pub fn backlog(run_udev: &Path, proc: &Path) -> Backlog {
-    let processes = Look::take(run_udev, proc).processes;
+    of(Look::take(run_udev, proc).processes, run_udev, proc)
+}
+
+/// The same, of processes that were just looked for; in this order: events that are read meanwhile are not mistaken for
+/// processed ones.
+pub(super) fn of(processes: Vec<Process>, run_udev: &Path, proc: &Path) -> Backlog {
     let stopped = processes.iter().any(Process::is_stopped);
     if udevd::has_queue(run_udev) {
         return Backlog::Some { stopped };

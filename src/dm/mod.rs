@@ -40,6 +40,13 @@ pub struct Target {
     pub status: Vec<u8>,
 }
 
+impl Target {
+    /// Where the last of a table's ranges ends, which is the device's size, in sectors of 512 bytes; `None` for no table.
+    pub fn end(targets: &[Self]) -> Option<u64> {
+        targets.iter().map(|target| target.start.saturating_add(target.length)).max()
+    }
+}
+
 /// One device of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {

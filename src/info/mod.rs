@@ -225,15 +225,16 @@ impl<'a> Sources<'a> {
             None => (sysfs.device()?, sysfs.dependencies()),
         };
         dependencies.sort();
-        let (size, diskseq, dependants) = (sysfs.size(), sysfs.diskseq(), sysfs.dependants());
-        let read_only = if self.is_privileged() { None } else { sysfs.read_only() };
+        let (diskseq, dependants) = (sysfs.diskseq(), sysfs.dependants());
+        // The control node tells them as well.
+        let (size, read_only) = if self.is_privileged() { (None, None) } else { (sysfs.size(), sysfs.read_only()) };
         let udev = Record::read(&self.roots.run_udev, devno)?;
         let (device, targets) = match &self.control {
             Some(control) => control.status(devno).map(|(device, targets)| (device, Some(targets)))?,
             None => (sysfs.device()?, None),
         };
         let info = Info {
-            size: size.or_else(|| Some(targets.as_ref()?.iter().map(|target| target.length).sum())),
+            size: targets.as_ref().map(|targets| Target::end(targets).unwrap_or(0)).or(size),
             read_only: device.details.map(|details| details.read_only).or(read_only),
             diskseq,
             dependencies: dependencies.into_iter().map(|other| self.relate(other)).collect(),

@@ -142,7 +142,7 @@ impl<'s> Subject<'s> {
     /// Size in sectors of 512 bytes: by the ranges if these are known, else by sysfs.
     pub fn size(&self) -> Option<u64> {
         match self.targets.get() {
-            Some(Some(targets)) => targets.iter().map(|target| target.start.saturating_add(target.length)).max(),
+            Some(Some(targets)) => Target::end(targets),
             _ => self.sysfs().size(),
         }
     }

@@ -59,14 +59,16 @@ impl Detach {
         }
         drop(survey);
         let options = Options { deferred: self.deferred, timeout: self.timeout };
-        let mut failures = run::run(&roots, &planned, options, |device, fate| match fate {
-            Fate::Detached => super::print(&line("detached", device)),
-            Fate::Deferred => super::print(&line("deferred", device)),
+        let mut output = None;
+        let mut failures = run::run(&roots, &planned, options, |device, fate| {
+            let word = match fate {
+                Fate::Detached => "detached",
+                Fate::Deferred => "deferred",
+            };
+            // What cannot be written keeps nothing from going.
+            output = output.take().or(super::print(&line(word, device)).err());
         })?;
-        // One line for each device; the highest status is said by whoever ends the program.
-        failures.sort_by_key(Error::status);
-        let Some(last) = failures.pop() else { return Ok(()) };
-        failures.iter().for_each(|failure| log::error!("{failure}"));
-        Err(last)
+        failures.extend(output.filter(|error| failures.is_empty() || !error.is_closed_pipe()));
+        super::worst(failures)
     }
 }

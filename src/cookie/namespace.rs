@@ -13,10 +13,21 @@ use super::sem::{self, Completion};
 use super::{Cookie, Key};
 use crate::error::{Error, Result};
 
-/// Completes the cookie in the one other IPC namespace that has it. Leaves this process in a namespace of the others:
-/// for programs that end right after. Two namespaces that have it are a collision: neither is touched.
-pub fn complete_elsewhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Completion> {
+/// Completes the cookie in this IPC namespace or, where root has none of it here, in the one other that has it. Leaves this
+/// process in a namespace of the others: for programs that end right after. Two others that have it are a collision: neither
+/// is touched.
+pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Completion> {
     let failed = |errno| Error::os("complete cookie", cookie.to_string(), errno);
+    let here = of_root(key, proc);
+    let completion = match &here {
+        Ok(None) => Completion::Gone,
+        Ok(Some(set)) => set.complete().map_err(failed)?,
+        // Who has it cannot be told.
+        Err(_) => sem::complete(key).map_err(failed)?,
+    };
+    if completion != Completion::Gone {
+        return Ok(completion);
+    }
     let mut holders = Vec::new();
     for namespace in others(proc) {
         match setns(&namespace, CloneFlags::CLONE_NEWIPC) {
@@ -24,12 +35,8 @@ pub fn complete_elsewhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Compl
             Err(Errno::EPERM) => return Err(failed(Errno::EPERM)),
             Err(_) => continue, // It vanished with its last process.
         }
-        // The table is the one of the namespace that we are in now. Anybody can make a namespace and a set of any key in
-        // it; a tool that changes devices is root.
-        let table = fs::read_to_string(proc.join("sysvipc/sem")).map_err(|error| Error::io("read", "/proc/sysvipc/sem", &error))?;
-        let (rows, _) = census::parse(&table);
-        if let Some(row) = rows.iter().find(|row| row.key == key && row.uid == 0) {
-            holders.push((namespace, sem::Set::from_id(row.id)));
+        if let Some(set) = of_root(key, proc)? {
+            holders.push((namespace, set));
         }
     }
     match holders.as_slice() {
@@ -44,6 +51,14 @@ pub fn complete_elsewhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Compl
             format!("{} IPC namespaces have it: none was touched, the tools must be told apart by hand", many.len()),
         )),
     }
+}
+
+/// The set of that key in the namespace that we are in now. Anybody can make a set of any key, and a namespace for it; a
+/// tool that changes devices is root.
+fn of_root(key: Key, proc: &Path) -> Result<Option<sem::Set>> {
+    let table = fs::read_to_string(proc.join("sysvipc/sem")).map_err(|error| Error::io("read", "/proc/sysvipc/sem", &error))?;
+    let (rows, _) = census::parse(&table);
+    Ok(rows.iter().find(|row| row.key == key && row.uid == 0).map(|row| sem::Set::from_id(row.id)))
 }
 
 /// Every IPC namespace that some process lives in, but our own.

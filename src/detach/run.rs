@@ -38,7 +38,7 @@ pub enum Fate {
 }
 
 /// Removes the devices in their order; tells of each that went, and returns an error for each that stays.
-pub fn run(roots: &Roots, devices: &[Listed], options: Options, mut tell: impl FnMut(&Listed, Fate) -> Result<()>) -> Result<Vec<Error>> {
+pub fn run(roots: &Roots, devices: &[Listed], options: Options, mut tell: impl FnMut(&Listed, Fate)) -> Result<Vec<Error>> {
     let control = Control::open(&roots.dev, &roots.proc).map_err(|error| error.during("detach"))?;
     let mut synchronisation = Synchronisation::begin(roots);
     let deadline = options.timeout.deadline();
@@ -55,9 +55,9 @@ pub fn run(roots: &Roots, devices: &[Listed], options: Options, mut tell: impl F
                 Ok(Removal::Done { .. }) => {
                     progress = true;
                     synchronisation.clean_up(roots, device);
-                    tell(device, Fate::Detached)?;
+                    tell(device, Fate::Detached);
                 }
-                Ok(Removal::Deferred) => tell(device, Fate::Deferred)?,
+                Ok(Removal::Deferred) => tell(device, Fate::Deferred),
                 Err(error) => failures.push(error),
             }
         }
@@ -66,7 +66,13 @@ pub fn run(roots: &Roots, devices: &[Listed], options: Options, mut tell: impl F
             continue;
         }
         let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        let survey = Survey::open(roots)?;
+        let survey = match Survey::open(roots) {
+            Ok(survey) => survey,
+            Err(error) => {
+                failures.push(error.during("detach"));
+                break;
+            }
+        };
         let found: Vec<(Devno, Reasons)> = waiting.iter().map(|device| (device.devno, reasons(&survey, &control, device.devno))).collect();
         // Nothing will change for a device that is mounted, nor for those under it, nor under one that is not to go.
         let mut stuck: Vec<Devno> = found.iter().filter(|(_, reasons)| reasons.last()).map(|(devno, _)| *devno).collect();

@@ -118,10 +118,9 @@ impl Complete {
     fn run(self) -> Result<()> {
         let cookie = self.cookie;
         let Some(key) = cookie.key() else { return Ok(()) };
-        let here = sem::complete(key).map_err(|errno| Error::os("complete cookie", cookie.to_string(), errno))?;
-        let completion = match here {
-            Completion::Gone if self.any_ipc_namespace => namespace::complete_elsewhere(cookie, key, Path::new("/proc"))?,
-            other => other,
+        let completion = match self.any_ipc_namespace {
+            true => namespace::complete_anywhere(cookie, key, Path::new("/proc"))?,
+            false => sem::complete(key).map_err(|errno| Error::os("complete cookie", cookie.to_string(), errno))?,
         };
         let scope = if self.any_ipc_namespace { "in any IPC namespace" } else { "in this IPC namespace" };
         match completion {

@@ -2,22 +2,36 @@
 disk 64M
 table="0 2048 linear $DISK 0"
 
+# in_container: a tool in an IPC namespace of its own waits for one completion of $cookie.
+in_container() {
+	rm -f /run/cookie
+	unshare --ipc sh -c '
+		cookie=$(dmhelper cookie create)
+		dmhelper cookie inc "$cookie"
+		echo "$cookie" >/run/cookie.new
+		mv /run/cookie.new /run/cookie
+		exec dmhelper cookie release --without-udevd --timeout 60s "$cookie"' &
+	job=$!
+	wait_until 20 test -e /run/cookie
+	cookie=$(cat /run/cookie)
+}
+
 # By hand: refused at home, found elsewhere.
-unshare --ipc sh -c '
-	cookie=$(dmhelper cookie create)
-	dmhelper cookie inc "$cookie"
-	echo "$cookie" >/run/cookie.new
-	mv /run/cookie.new /run/cookie
-	exec dmhelper cookie release --without-udevd --timeout 60s "$cookie"' &
-job=$!
-wait_until 20 test -e /run/cookie
-cookie=$(cat /run/cookie)
+in_container
 message=$(dmhelper cookie complete "$cookie" 2>&1)
 assert_eq 1 "$(grep -c 'nobody waits for it in this IPC namespace' <<<"$message")" 'said at home'
 assert_eq '' "$(dmhelper cookie complete --any-ipc-namespace "$cookie" 2>&1)" 'found elsewhere'
 wait_for_job "$job"
 message=$(dmhelper cookie complete --any-ipc-namespace "$cookie" 2>&1)
 assert_eq 1 "$(grep -c 'nobody waits for it in any IPC namespace' <<<"$message")" 'said everywhere'
+
+# An ordinary user's set of that key at home hides nothing.
+in_container
+key=$((0x0d4d0000 | cookie & 0xffff))
+setpriv --reuid=nobody --clear-groups perl -e 'defined semctl(semget($ARGV[0], 1, 0600 | 01000), 0, 16, 2) or die "semget: $!"' "$key"
+assert_eq '' "$(dmhelper cookie complete --any-ipc-namespace "$cookie" 2>&1)" 'found behind a set of another user'
+wait_for_job "$job"
+ipcrm -S "$key"
 
 # Two namespaces with one key: nobody can tell which is meant.
 hold='my $s = semget(0x0d4d4242, 1, 0600 | 01000); semctl($s, 0, 16, 2); open(my $f, ">", "/run/held.$$"); sleep 60'

@@ -17,7 +17,7 @@ use crate::dm::{Device, Listed, Selector};
 use crate::error::Result;
 use crate::explain::facts::Facts;
 use crate::explain::links::{self, Claims, Link};
-use crate::explain::world::{TRIGGER_ALL, World};
+use crate::explain::world::{COLDPLUG, World};
 use crate::explain::{Finding, Places, cookie, reason};
 use crate::info::Info;
 use crate::rulefiles::Fault;
@@ -184,7 +184,7 @@ fn facts(world: &World<'_>, listed: &Listed) -> Option<Facts> {
 fn machine(world: &World<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let roots = &world.places.roots;
-    let all = |reason| Finding::new(reason).with("device", "device-mapper devices").with("trigger", TRIGGER_ALL).with("name", "NAME");
+    let all = |reason| Finding::new(reason).with("device", "device-mapper devices").with("trigger", COLDPLUG).with("name", "NAME");
     let control = roots.run_udev.join("control");
     match world.service.udevd {
         Udevd::Absent if control.exists() => {

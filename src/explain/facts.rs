@@ -7,7 +7,7 @@ use crate::decision::{Action, DISABLE_OTHER_RULES, Decision, Event, Kind, record
 use crate::dm::Device;
 use crate::info::Info;
 use crate::nodes::plan;
-use crate::rulefiles::RuleFiles;
+use crate::rulefiles::{Job, Origin, RuleFiles};
 use crate::udevdb::Record;
 
 /// Everything that is known of one device.
@@ -62,6 +62,14 @@ impl Facts {
         recorded.zip(self.info.diskseq).is_some_and(|(recorded, present)| recorded != present)
     }
 
+    /// Whether the rules take it for activated, by its state, if an `add` is asked for before any `change`: udev knows
+    /// nothing of it. Other packages' rules never do.
+    fn awaits_coldplug(&self) -> bool {
+        let is_known = |record: &Record| ["DM_UDEV_RULES_VSN", DISABLE_OTHER_RULES].iter().any(|key| record.property(key).is_some());
+        let ours = self.service.stand_in || self.rules.of(Job::Identity).is_some_and(|file| file.origin == Origin::Ours);
+        ours && !self.record().is_some_and(is_known) && self.info.live_table() == Some(true) && !self.device().suspended
+    }
+
     /// What the record says of the event that it was written for.
     fn last_event(&self) -> &'static str {
         match self.record() {
@@ -77,15 +85,16 @@ impl Facts {
         }
     }
 
-    /// Replays the table: what would a change without news be, now?
+    /// Replays the table: what would the event be that is advised, now?
     pub fn replay(&self) -> Replay {
         let usable = self.record().filter(|_| !self.is_disabled() && !self.is_former());
         let recorded = usable.map(|record| recorded_flags(|name| record.property(name) == Some(b"1")));
         let recorded = recorded.unwrap_or_else(|| plan::flags_of_unknown(self.device()));
         let nothing = Record::default();
         let content = usable.unwrap_or(&nothing);
+        let action = if self.awaits_coldplug() { Action::Add } else { Action::Change };
         let of = |recorded: Flags, device: &Device| {
-            let event = Event { action: Action::Change, cookie: None, synthetic: true, disk_ro: false, recorded };
+            let event = Event { action, cookie: None, synthetic: true, disk_ro: false, recorded };
             let decision = Decision::of(&event);
             let mut links = Vec::new();
             plan::links(&decision, device, self.info.diskseq, content, |link| links.push(link.to_string()));
@@ -101,6 +110,7 @@ impl Facts {
         possible.dedup();
         let now = match kind {
             _ if !live => "nothing: it has no table",
+            Kind::ColdplugActive => "udev would take it for activated, and make the links",
             Kind::SpuriousActive => "udev would keep the flags and make the links again",
             _ => "udev would make the links, and keep other packages' rules away",
         };
@@ -111,10 +121,11 @@ impl Facts {
     pub fn finding(&self, reason: &'static Reason) -> Finding {
         let (name, devno) = (self.device().name.as_bytes(), self.device().devno);
         let word = word_of(name).unwrap_or_else(|| format!("-j {} -m {}", devno.major(), devno.minor()));
+        let action = if self.awaits_coldplug() { " --action=add" } else { "" };
         Finding::new(reason)
             .with("device", called(name, devno))
             .with("name", word)
-            .with("trigger", format!("udevadm trigger --settle /sys/dev/block/{devno}"))
+            .with("trigger", format!("udevadm trigger --settle{action} /sys/dev/block/{devno}"))
             .with("refresh", self.refresh())
     }
 

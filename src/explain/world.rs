@@ -14,6 +14,9 @@ use crate::udevd::Udevd;
 /// Asks udev to look at every block device again.
 pub(crate) const TRIGGER_ALL: &str = "udevadm trigger --settle --subsystem-match=block";
 
+/// The same as at boot: it may know nothing of them, and a change would have them recorded as never activated.
+pub(crate) const COLDPLUG: &str = "udevadm trigger --settle --action=add --subsystem-match=block";
+
 /// Everything around the one thing that is asked about.
 pub(crate) struct World<'a> {
     pub(crate) places: &'a Places,
@@ -77,7 +80,7 @@ impl<'a> World<'a> {
 
     /// Why nobody does a job of the rules, of whatever device.
     pub(super) fn faults_of(&self, job: Job) -> Vec<Finding> {
-        let about = |reason| Finding::new(reason).with("device", "device-mapper devices").with("trigger", TRIGGER_ALL);
+        let about = |reason| Finding::new(reason).with("device", "device-mapper devices").with("trigger", COLDPLUG);
         let reads_rules = self.service.udevd != Udevd::Absent && !self.service.stand_in;
         let faults = self.rules.faults();
         faults.iter().filter(|fault| reads_rules && fault.stops(job)).map(|fault| rule_finding(&self.rules, fault, &about)).collect()

@@ -206,7 +206,8 @@ fn tell_failed(event: Uevent<'_>, cookie: Cookie) {
     let cause = crate::text::printable(cause.as_bytes());
     let advice = match event.text("ACTION") {
         Some("remove") => String::new(),
-        _ => format!("; its links may be missing: udevadm trigger --settle /sys/dev/block/{device}"),
+        // udevd has removed its record.
+        _ => format!("; its links may be missing: udevadm trigger --settle --action=add /sys/dev/block/{device}"),
     };
     log::warn!("complete cookie {cookie}: the udev worker for {device} {cause}{advice}");
 }

@@ -9,11 +9,20 @@ say 'udevd is gone, stopped, busy'
 stop_udevd
 rm -rf /run/udev
 dmsetup --verifyudev create late --table "$table"
+dmsetup --verifyudev create advised --table "$table"
 assert_explained ready late
-rm -r /dev/mapper/late
+rm -r /dev/mapper/late /dev/mapper/advised
 assert_explained no-udevd late
 assert_explained no-udevd /dev/mapper/late
 start_udevd
+assert_explained no-record advised
+advice=$(dmhelper explain advised | sed -n 's/^  - \(udevadm trigger .*\)/\1/p')
+$advice
+assert_explained ready advised
+assert_link /dev/mapper/advised advised
+assert_prop advised DM_UDEV_PRIMARY_SOURCE_FLAG 1
+assert_no_prop advised DM_UDEV_DISABLE_OTHER_RULES_FLAG
+dmsetup remove advised
 assert_explained no-record late
 udevadm trigger --settle "/sys/dev/block/$(devno late)"
 assert_explained other-rules-off late

@@ -170,10 +170,12 @@ fn check_file(text: &str) -> Outcome {
     }
     let commands = text.lines().filter(|line| !line.trim_start().starts_with('#'));
     for line in commands {
-        for placeholder in line.split('@').skip(1).step_by(2) {
-            if placeholder != "DMHELPER" {
-                return Err(format!("unknown placeholder @{placeholder}@"));
-            }
+        // A lone one is a character of a name.
+        let pieces: Vec<&str> = line.split('@').collect();
+        let enclosed = pieces.get(1..pieces.len().saturating_sub(1)).unwrap_or_default();
+        let word = |piece: &&&str| !piece.is_empty() && piece.bytes().all(|byte| byte.is_ascii_uppercase());
+        if let Some(placeholder) = enclosed.iter().filter(word).find(|placeholder| **placeholder != "DMHELPER") {
+            return Err(format!("unknown placeholder @{placeholder}@"));
         }
     }
     Ok(())

@@ -65,7 +65,14 @@ check() {
 	assert_no_cookies
 }
 check 'made'
+# Nobody asked for another name since.
+names() {
+	find /dev/mapper /dev/disk/by-id -type l -printf '%p -> %l\n' | sort
+	grep -hE '^E:DM_(NAME|UUID)=' /run/udev/data/b* | sort
+}
+names >/run/names
 replay change
+assert_eq '' "$(names | diff /run/names -)" 'names and links that a spurious change has altered'
 check 'a spurious change'
 replay add
 check 'coldplugged'

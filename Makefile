@@ -29,6 +29,8 @@ RULES_upstream := 10-dm:10-dm 11-dm-lvm:11-dm-lvm 13-dm-disk:13-dm-disk 95-dm-no
 RULES_debian   := 10-dm:55-dm 11-dm-lvm:56-lvm 13-dm-disk:60-persistent-storage-dm 95-dm-notify:95-dm-notify
 RULES          := $(RULES_$(RULES_LAYOUT))
 RULE_FILES     := $(foreach rule,$(RULES),$(lastword $(subst :, ,$(rule))).rules)
+# Under every name that they go by: what uninstall looks through, for a rule that stays without its program answers nobody.
+ALL_RULE_FILES := $(addsuffix .rules,$(sort $(foreach rule,$(RULES_upstream) $(RULES_debian),$(lastword $(subst :, ,$(rule))))))
 DRACUT_MODULES := 60dm 99dmhelper
 INITRAMFS_TOOLS := $(patsubst initramfs-tools/%,%,$(wildcard initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/*))
 
@@ -39,6 +41,8 @@ MAN_LINKS := info:dmhelper udev:dmhelper version:dmhelper doctor:dmhelper-explai
 # .cargo/config.toml's "host-tuple" puts it below a directory named after the target triple.
 BUILT   = $(or $(CARGO_TARGET_DIR),target)/$(or $(CARGO_BUILD_TARGET),*)/release/dmhelper
 BINARY  = $(wildcard $(BUILT))
+
+refuse_unknown_layout = $(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
 
 # Fails for a program that would not run in an initramfs, which the environment's RUSTFLAGS make of it: they take the place
 # of those in .cargo/config.toml.
@@ -88,7 +92,7 @@ clean: ## remove everything that was built
 install: ## binary, rules, units, modules and hooks for initramfs images, man pages, completions; see README.md for the variables
 	$(if $(BINARY),,$(error nothing to install: run "make build" first))
 	$(if $(word 2,$(BINARY)),$(error several programs, for several targets: say which with BINARY or CARGO_BUILD_TARGET: $(BINARY)))
-	$(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
+	$(refuse_unknown_layout)
 	@$(call refuse_dynamic,$(BINARY))
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
 	$(foreach rule,$(RULES),install -D -m 0644 rules/$(firstword $(subst :, ,$(rule))).rules.in \
@@ -120,17 +124,19 @@ endif
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs $(wildcard docs/*)
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
-uninstall: ## remove what install put there (same DESTDIR, PREFIX and RULES_LAYOUT)
+# What runs the program goes before the program.
+uninstall: ## remove what install put there (same DESTDIR, PREFIX and directories)
+	$(refuse_unknown_layout)
 	$(if $(SYSTEMDUNITDIR),$(if $(DESTDIR),,@echo 'If the resident completer is on: systemctl disable --now dmhelper-completer.socket first.'))
-	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
-	@for rule in $(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES)); do \
+	@for rule in $(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(ALL_RULE_FILES)); do \
 		if [ ! -e $$rule ]; then continue; fi; \
-		if head -n 1 $$rule | grep -qF 'dmhelper(8)'; then echo "rm -f $$rule"; rm -f $$rule; else echo "kept $$rule: not dmhelper's"; fi; \
+		if head -n 1 $$rule | grep -qF 'dmhelper(8)'; then echo "rm -f $$rule"; rm -f $$rule || exit; else echo "kept $$rule: not dmhelper's"; fi; \
 		done
-	rm -f $(DESTDIR)$(BASHCOMPDIR)/dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
 	$(if $(SYSTEMDUNITDIR),rm -f $(addprefix $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.,socket service))
 	$(if $(DRACUTDIR),rm -rf $(addprefix $(DESTDIR)$(DRACUTDIR)/modules.d/,$(DRACUT_MODULES)))
-	$(if $(INITRAMFSTOOLSDIR),rm -f $(addprefix $(DESTDIR)$(INITRAMFSTOOLSDIR)/,$(INITRAMFS_TOOLS)))
+	rm -f $(addprefix $(DESTDIR)$(or $(INITRAMFSTOOLSDIR),/usr/share/initramfs-tools)/,$(INITRAMFS_TOOLS))
+	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
+	rm -f $(DESTDIR)$(BASHCOMPDIR)/dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
 	rm -rf $(DESTDIR)$(DOCDIR)
 ifeq ($(DESTDIR),)
 	@echo "Now reinstall the packages of the distribution's own rules (dmsetup and lvm2 on Debian): without any, tools"

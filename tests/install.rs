@@ -1,73 +1,195 @@
-//! What `make install` installs, and what it refuses.
+//! What `make install` installs and `make uninstall` removes, in which order, and what they refuse.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tempfile::TempDir;
 
 /// Static, as the release is.
 const STATIC: &str = env!("CARGO_BIN_EXE_dmhelper");
+const LAYOUTS: [&str; 2] = ["RULES_LAYOUT=upstream", "RULES_LAYOUT=debian"];
+const RULES: &str = "usr/lib/udev/rules.d";
 
-/// Runs `make install` on what was built into this directory: how it ended, and whether a program was installed.
-fn install(built: &Path, more: &[(&str, &str)]) -> (Result<(), String>, bool) {
-    let (outcome, to) = installed(built, more);
-    (outcome, to.path().join("usr/sbin/dmhelper").exists())
+/// A root to install into, and what was built.
+struct Machine {
+    root: TempDir,
+    built: TempDir,
 }
 
-/// The same, and what there is then.
-fn installed(built: &Path, more: &[(&str, &str)]) -> (Result<(), String>, TempDir) {
-    let to = tempfile::tempdir().unwrap();
-    let mut make = Command::new("make");
-    make.args(["-C", env!("CARGO_MANIFEST_DIR"), "install", "PREFIX=/usr"]).arg(format!("DESTDIR={}", to.path().display()));
-    make.env_remove("MAKEFLAGS").env_remove("CARGO_BUILD_TARGET").env("CARGO_TARGET_DIR", built).envs(more.iter().copied());
-    let output = make.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    (if output.status.success() { Ok(()) } else { Err(told) }, to)
+impl Machine {
+    /// Nothing was built yet.
+    fn unbuilt() -> Self {
+        Self { root: tempfile::tempdir().unwrap(), built: tempfile::tempdir().unwrap() }
+    }
+
+    fn new() -> Self {
+        let machine = Self::unbuilt();
+        machine.build("x86_64-unknown-linux-gnu", STATIC);
+        machine
+    }
+
+    /// Puts a program where cargo puts the one of a target.
+    fn build(&self, target: &str, program: &str) {
+        let directory = self.built.path().join(target).join("release");
+        fs::create_dir_all(&directory).unwrap();
+        fs::copy(program, directory.join("dmhelper")).unwrap();
+    }
+
+    /// Runs make for a careful administrator, who lets nobody else read what he makes.
+    fn make(&self, target: &str, variables: &[&str]) -> Result<(), String> {
+        let mut make = Command::new("sh");
+        make.args(["-c", r#"umask 077; exec make "$@""#, "make", "-C", env!("CARGO_MANIFEST_DIR"), target, "PREFIX=/usr"]);
+        make.arg(format!("DESTDIR={}", self.root.path().display())).args(variables);
+        make.env_remove("MAKEFLAGS").env_remove("CARGO_BUILD_TARGET").env("CARGO_TARGET_DIR", self.built.path());
+        let output = make.output().unwrap();
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    }
+
+    fn install(&self, variables: &[&str]) -> Result<(), String> {
+        self.make("install", variables)
+    }
+
+    fn uninstall(&self, variables: &[&str]) -> Result<(), String> {
+        self.make("uninstall", variables)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn has_program(&self) -> bool {
+        self.path("usr/sbin/dmhelper").exists()
+    }
+
+    /// Somebody else's file.
+    fn write(&self, name: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), "not dmhelper's\n").unwrap();
+    }
+
+    /// Every file's name.
+    fn files(&self) -> Vec<String> {
+        let (mut files, mut directories) = (Vec::new(), vec![self.root.path().to_owned()]);
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap()) {
+                if entry.file_type().unwrap().is_dir() { &mut directories } else { &mut files }.push(entry.path());
+            }
+        }
+        files.sort();
+        files.iter().map(|file| file.strip_prefix(self.root.path()).unwrap().display().to_string()).collect()
+    }
 }
 
-/// Puts a program where cargo puts the one of a target.
-fn build(built: &Path, target: &str, program: &str) {
-    let directory = built.join(target).join("release");
-    fs::create_dir_all(&directory).unwrap();
-    fs::copy(program, directory.join("dmhelper")).unwrap();
+/// What happened to the program and to the rules, in order: "created NAME", "renamed NAME", "written NAME", "removed NAME".
+/// Names that neither udev nor a shell's `*` reads are left out.
+fn watched(machine: &Machine, act: impl FnOnce()) -> Vec<String> {
+    let inotify = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+    let every =
+        AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVE | AddWatchFlags::IN_ATTRIB;
+    for directory in ["usr/sbin", RULES] {
+        inotify.add_watch(&machine.path(directory), every).unwrap();
+    }
+    act();
+    let mut happened = Vec::new();
+    while let Ok(events) = inotify.read_events() {
+        for event in events {
+            let name = event.name.unwrap_or_default().into_string().unwrap();
+            let what = [
+                (AddWatchFlags::IN_CREATE, "created"),
+                (AddWatchFlags::IN_MOVED_TO, "renamed"),
+                (AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM, "removed"),
+            ];
+            let what = what.iter().find(|(mask, _)| event.mask.intersects(*mask)).map_or("written", |(_, what)| what);
+            if !name.starts_with('.') {
+                happened.push(format!("{what} {name}"));
+            }
+        }
+    }
+    happened
 }
 
 #[test]
 fn only_a_static_program_is_installed() {
-    let built = tempfile::tempdir().unwrap();
-    build(built.path(), "x86_64-unknown-linux-gnu", "/usr/bin/env");
-    let (outcome, installed) = install(built.path(), &[]);
-    assert!(outcome.as_ref().is_err_and(|told| told.contains("is linked dynamically")) && !installed, "{outcome:?}");
+    let machine = Machine::unbuilt();
+    machine.build("x86_64-unknown-linux-gnu", "/usr/bin/env");
+    let outcome = machine.install(&[]);
+    assert!(outcome.as_ref().is_err_and(|told| told.contains("is linked dynamically")) && !machine.has_program(), "{outcome:?}");
     // Of what readelf can make nothing, as where there is no readelf.
-    build(built.path(), "x86_64-unknown-linux-gnu", file!());
-    let (outcome, installed) = install(built.path(), &[]);
-    assert!(outcome.is_err() && !installed, "{outcome:?}");
-    build(built.path(), "x86_64-unknown-linux-gnu", STATIC);
-    assert_eq!(install(built.path(), &[]), (Ok(()), true));
+    machine.build("x86_64-unknown-linux-gnu", file!());
+    let outcome = machine.install(&[]);
+    assert!(outcome.is_err() && !machine.has_program(), "{outcome:?}");
+    machine.build("x86_64-unknown-linux-gnu", STATIC);
+    assert_eq!(machine.install(&[]), Ok(()));
+    assert!(machine.has_program());
 }
 
 #[test]
 fn of_programs_for_several_targets_the_one_that_is_named_is_installed() {
-    let built = tempfile::tempdir().unwrap();
-    assert!(install(built.path(), &[]).0.unwrap_err().contains("nothing to install"));
-    build(built.path(), "x86_64-unknown-linux-gnu", "/usr/bin/env");
-    build(built.path(), "x86_64-unknown-linux-musl", STATIC);
-    let (outcome, installed) = install(built.path(), &[]);
-    assert!(outcome.as_ref().is_err_and(|told| told.contains("CARGO_BUILD_TARGET")) && !installed, "{outcome:?}");
-    assert_eq!(install(built.path(), &[("CARGO_BUILD_TARGET", "x86_64-unknown-linux-musl")]), (Ok(()), true));
+    let machine = Machine::unbuilt();
+    assert!(machine.install(&[]).unwrap_err().contains("nothing to install"));
+    machine.build("x86_64-unknown-linux-gnu", "/usr/bin/env");
+    machine.build("x86_64-unknown-linux-musl", STATIC);
+    let outcome = machine.install(&[]);
+    assert!(outcome.as_ref().is_err_and(|told| told.contains("CARGO_BUILD_TARGET")) && !machine.has_program(), "{outcome:?}");
+    assert_eq!(machine.install(&["CARGO_BUILD_TARGET=x86_64-unknown-linux-musl"]), Ok(()));
+    assert!(machine.has_program());
 }
 
 #[test]
 fn what_the_readme_names_of_the_documentation_is_installed_beside_it() {
-    let built = tempfile::tempdir().unwrap();
-    build(built.path(), "x86_64-unknown-linux-gnu", STATIC);
-    let (outcome, to) = installed(built.path(), &[]);
-    assert_eq!(outcome, Ok(()));
-    let folder = to.path().join("usr/share/doc/dmhelper");
+    let machine = Machine::new();
+    assert_eq!(machine.install(&[]), Ok(()));
+    let folder = machine.path("usr/share/doc/dmhelper");
     let readme = fs::read_to_string(folder.join("README.md")).unwrap();
     let named = readme.split(['`', '(', ')']).filter(|word| word.starts_with("docs/") && !word.contains(' '));
     let missing: Vec<_> = named.clone().filter(|name| !folder.join(name).exists()).collect();
     assert!(named.count() >= 3 && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn uninstall_leaves_no_rule_without_its_program_whatever_layout_it_is_told() {
+    for installed in LAYOUTS {
+        for told in LAYOUTS {
+            let machine = Machine::new();
+            assert_eq!(machine.install(&[installed]), Ok(()));
+            assert_eq!(machine.uninstall(&[told]), Ok(()));
+            assert_eq!(machine.files(), [""; 0], "{installed}, uninstall {told}");
+        }
+    }
+}
+
+#[test]
+fn uninstall_keeps_rules_that_are_not_ours_under_either_name() {
+    let machine = Machine::new();
+    assert_eq!(machine.install(&["RULES_LAYOUT=debian"]), Ok(()));
+    let others = ["usr/lib/udev/rules.d/10-dm.rules", "usr/lib/udev/rules.d/56-lvm.rules"];
+    others.iter().for_each(|name| machine.write(name));
+    assert_eq!(machine.uninstall(&["RULES_LAYOUT=debian"]), Ok(()));
+    assert_eq!(machine.files(), others);
+}
+
+#[test]
+fn install_and_uninstall_refuse_a_layout_that_they_do_not_know() {
+    let machine = Machine::new();
+    assert_eq!(machine.install(&["RULES_LAYOUT=debian"]), Ok(()));
+    let before = machine.files();
+    for layout in ["RULES_LAYOUT=debain", "RULES_LAYOUT="] {
+        for target in ["install", "uninstall"] {
+            let outcome = machine.make(target, &[layout]);
+            assert!(outcome.as_ref().is_err_and(|told| told.contains("neither")), "{target} {layout}: {outcome:?}");
+        }
+    }
+    assert_eq!(machine.files(), before);
+}
+
+#[test]
+fn uninstall_removes_the_rules_before_the_program_that_they_run() {
+    let machine = Machine::new();
+    assert_eq!(machine.install(&["RULES_LAYOUT=debian"]), Ok(()));
+    let happened = watched(&machine, || assert_eq!(machine.uninstall(&["RULES_LAYOUT=debian"]), Ok(())));
+    let removed: Vec<_> = happened.iter().filter(|event| event.starts_with("removed")).collect();
+    assert_eq!((removed.len(), removed.last().map(|event| event.as_str())), (5, Some("removed dmhelper")), "{happened:?}");
 }

@@ -33,6 +33,8 @@ RULE_FILES     := $(foreach rule,$(RULES),$(lastword $(subst :, ,$(rule))).rules
 ALL_RULE_FILES := $(addsuffix .rules,$(sort $(foreach rule,$(RULES_upstream) $(RULES_debian),$(lastword $(subst :, ,$(rule))))))
 DRACUT_MODULES := 60dm 99dmhelper
 INITRAMFS_TOOLS := $(patsubst initramfs-tools/%,%,$(wildcard initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/*))
+DOCS           := $(wildcard docs/*)
+TEXTS          := README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 # Commands without a page of their own, and the page that has them: man dmhelper-COMMAND shows every command.
 MAN_LINKS := info:dmhelper udev:dmhelper version:dmhelper doctor:dmhelper-explain deps:dmhelper-ls name:dmhelper-ls \
@@ -42,7 +44,9 @@ MAN_LINKS := info:dmhelper udev:dmhelper version:dmhelper doctor:dmhelper-explai
 BUILT   = $(or $(CARGO_TARGET_DIR),target)/$(or $(CARGO_BUILD_TARGET),*)/release/dmhelper
 BINARY  = $(wildcard $(BUILT))
 
-refuse_unknown_layout = $(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))
+# The directories of the program and of its rules must be said; any other may be empty, and then nothing is installed or removed.
+refuse_settings = $(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))$(foreach \
+	directory,SBINDIR UDEVRULESDIR,$(if $($(directory)),,$(error $(directory) is empty: the rules and their program need a place)))
 
 # Fails for a program that would not run in an initramfs, which the environment's RUSTFLAGS make of it: they take the place
 # of those in .cargo/config.toml.
@@ -92,7 +96,7 @@ clean: ## remove everything that was built
 install: ## binary, rules, units, modules and hooks for initramfs images, man pages, completions; see README.md for the variables
 	$(if $(BINARY),,$(error nothing to install: run "make build" first))
 	$(if $(word 2,$(BINARY)),$(error several programs, for several targets: say which with BINARY or CARGO_BUILD_TARGET: $(BINARY)))
-	$(refuse_unknown_layout)
+	$(refuse_settings)
 	@$(call refuse_dynamic,$(BINARY))
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
 	$(foreach rule,$(RULES),install -D -m 0644 rules/$(firstword $(subst :, ,$(rule))).rules.in \
@@ -115,18 +119,22 @@ ifneq ($(INITRAMFSTOOLSDIR),)
 	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|; s|@UDEVRULESDIR@|$(UDEVRULESDIR)|; s|@RULES@|$(RULE_FILES)|' \
 		$(DESTDIR)$(INITRAMFSTOOLSDIR)/hooks/dmhelper
 endif
+ifneq ($(MANDIR),)
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(wildcard man/*.8)
 	@$(foreach link,$(MAN_LINKS),echo '.so man8/$(lastword $(subst :, ,$(link))).8' \
 		>$(DESTDIR)$(MANDIR)/man8/dmhelper-$(firstword $(subst :, ,$(link))).8 &&) true
-	install -D -m 0644 completions/dmhelper.bash $(DESTDIR)$(BASHCOMPDIR)/dmhelper
-	install -D -m 0644 completions/_dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper
-	install -D -m 0644 completions/dmhelper.fish $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
-	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs $(wildcard docs/*)
-	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
+endif
+	$(if $(BASHCOMPDIR),install -D -m 0644 completions/dmhelper.bash $(DESTDIR)$(BASHCOMPDIR)/dmhelper)
+	$(if $(ZSHCOMPDIR),install -D -m 0644 completions/_dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper)
+	$(if $(FISHCOMPDIR),install -D -m 0644 completions/dmhelper.fish $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish)
+ifneq ($(DOCDIR),)
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR)/docs $(DOCS)
+	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) $(TEXTS)
+endif
 
 # What runs the program goes before the program.
 uninstall: ## remove what install put there (same DESTDIR, PREFIX and directories)
-	$(refuse_unknown_layout)
+	$(refuse_settings)
 	$(if $(SYSTEMDUNITDIR),$(if $(DESTDIR),,@echo 'If the resident completer is on: systemctl disable --now dmhelper-completer.socket first.'))
 	@for rule in $(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(ALL_RULE_FILES)); do \
 		if [ ! -e $$rule ]; then continue; fi; \
@@ -135,9 +143,15 @@ uninstall: ## remove what install put there (same DESTDIR, PREFIX and directorie
 	$(if $(SYSTEMDUNITDIR),rm -f $(addprefix $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.,socket service))
 	$(if $(DRACUTDIR),rm -rf $(addprefix $(DESTDIR)$(DRACUTDIR)/modules.d/,$(DRACUT_MODULES)))
 	rm -f $(addprefix $(DESTDIR)$(or $(INITRAMFSTOOLSDIR),/usr/share/initramfs-tools)/,$(INITRAMFS_TOOLS))
-	rm -f $(DESTDIR)$(SBINDIR)/dmhelper $(DESTDIR)$(MANDIR)/man8/dmhelper*.8
-	rm -f $(DESTDIR)$(BASHCOMPDIR)/dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -f $(DESTDIR)$(SBINDIR)/dmhelper
+	$(if $(MANDIR),rm -f $(DESTDIR)$(MANDIR)/man8/dmhelper*.8)
+	$(if $(BASHCOMPDIR),rm -f $(DESTDIR)$(BASHCOMPDIR)/dmhelper)
+	$(if $(ZSHCOMPDIR),rm -f $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper)
+	$(if $(FISHCOMPDIR),rm -f $(DESTDIR)$(FISHCOMPDIR)/dmhelper.fish)
+ifneq ($(DOCDIR),)
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(DOCS) $(TEXTS))
+	@rmdir $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR) 2>/dev/null || true # Others may have files there.
+endif
 ifeq ($(DESTDIR),)
 	@echo "Now reinstall the packages of the distribution's own rules (dmsetup and lvm2 on Debian): without any, tools"
 	@echo 'that change device-mapper devices wait for udev for ever. Then "udevadm control --reload", and build the initramfs'

@@ -193,3 +193,58 @@ fn uninstall_removes_the_rules_before_the_program_that_they_run() {
     let removed: Vec<_> = happened.iter().filter(|event| event.starts_with("removed")).collect();
     assert_eq!((removed.len(), removed.last().map(|event| event.as_str())), (5, Some("removed dmhelper")), "{happened:?}");
 }
+
+#[test]
+fn uninstall_removes_of_a_directory_that_is_shared_its_own_files_alone() {
+    let machine = Machine::new();
+    let others = ["usr/share/doc/README.gz", "usr/share/doc/bash/README.md", "usr/share/doc/docs/other.md"];
+    others.iter().for_each(|name| machine.write(name));
+    assert_eq!(machine.install(&["DOCDIR=/usr/share/doc"]), Ok(()));
+    assert_eq!(machine.uninstall(&["DOCDIR=/usr/share/doc"]), Ok(()));
+    assert_eq!(machine.files(), others);
+
+    assert_eq!(machine.install(&[]), Ok(()));
+    assert_eq!(machine.uninstall(&[]), Ok(()));
+    assert!(!machine.path("usr/share/doc/dmhelper").exists());
+}
+
+#[test]
+fn where_a_directory_is_empty_nothing_is_installed_and_nothing_removed() {
+    // Each with what lies in it. The same names, straight below the root, are somebody else's.
+    let directories = [
+        ("DOCDIR", "usr/share/doc", ["README.md", "docs/hot-path.md"]),
+        ("MANDIR", "usr/share/man", ["man8/dmhelper.8", "man8/dmhelper-info.8"]),
+        ("BASHCOMPDIR", "usr/share/bash-completion", ["dmhelper"; 2]),
+        ("ZSHCOMPDIR", "usr/share/zsh", ["_dmhelper"; 2]),
+        ("FISHCOMPDIR", "usr/share/fish", ["dmhelper.fish"; 2]),
+        ("SYSTEMDUNITDIR", "usr/lib/systemd", ["dmhelper-completer.socket", "dmhelper-completer.service"]),
+        ("DRACUTDIR", "usr/lib/dracut", ["modules.d/60dm/module-setup.sh", "modules.d/99dmhelper/module-setup.sh"]),
+        ("INITRAMFSTOOLSDIR", "usr/share/initramfs-tools", ["hooks/dmhelper", "scripts/dmhelper"]),
+    ];
+    for (variable, directory, others) in directories {
+        let (machine, empty) = (Machine::new(), format!("{variable}="));
+        others.iter().for_each(|name| machine.write(name));
+        let theirs = machine.files();
+        assert_eq!(machine.install(&["RULES_LAYOUT=debian", &empty]), Ok(()));
+        assert!(!machine.path(directory).exists(), "{empty}");
+        let straight: Vec<_> = machine.files().into_iter().filter(|name| !name.starts_with("usr/")).collect();
+        assert_eq!(straight, theirs, "{empty}");
+        assert!(theirs.iter().all(|name| fs::read(machine.path(name)).unwrap() == b"not dmhelper's\n"), "{empty}");
+        assert_eq!(machine.uninstall(&["RULES_LAYOUT=debian", &empty]), Ok(()));
+        assert_eq!(machine.files(), theirs, "{empty}");
+    }
+}
+
+#[test]
+fn without_a_directory_for_the_program_or_the_rules_there_is_no_install_and_no_uninstall() {
+    for empty in ["SBINDIR=", "UDEVRULESDIR="] {
+        let machine = Machine::new();
+        ["dmhelper", "95-dm-notify.rules"].iter().for_each(|name| machine.write(name));
+        let theirs = machine.files();
+        for target in ["install", "uninstall"] {
+            let outcome = machine.make(target, &[empty]);
+            assert!(outcome.as_ref().is_err_and(|told| told.contains("is empty")), "{target} {empty}: {outcome:?}");
+            assert_eq!(machine.files(), theirs, "{target} {empty}");
+        }
+    }
+}

@@ -25,13 +25,14 @@ INITRAMFSTOOLSDIR ?= $(if $(filter debian,$(RULES_LAYOUT)),/usr/share/initramfs-
 DESTDIR      ?=
 CARGO        ?= cargo
 
-RULES_upstream := 10-dm:10-dm 11-dm-lvm:11-dm-lvm 13-dm-disk:13-dm-disk 95-dm-notify:95-dm-notify
-RULES_debian   := 10-dm:55-dm 11-dm-lvm:56-lvm 13-dm-disk:60-persistent-storage-dm 95-dm-notify:95-dm-notify
+# SOURCE:NAME, the one that answers the tools first: that is the order in which they are installed.
+RULES_upstream := 95-dm-notify:95-dm-notify 10-dm:10-dm 11-dm-lvm:11-dm-lvm 13-dm-disk:13-dm-disk
+RULES_debian   := 95-dm-notify:95-dm-notify 10-dm:55-dm 11-dm-lvm:56-lvm 13-dm-disk:60-persistent-storage-dm
 RULES          := $(RULES_$(RULES_LAYOUT))
-RULE_FILES     := $(foreach rule,$(RULES),$(lastword $(subst :, ,$(rule))).rules)
+RULE_FILES     := $(sort $(foreach rule,$(RULES),$(lastword $(subst :, ,$(rule))).rules))
 # Under every name that they go by: what uninstall looks through, for a rule that stays without its program answers nobody.
 ALL_RULE_FILES := $(addsuffix .rules,$(sort $(foreach rule,$(RULES_upstream) $(RULES_debian),$(lastword $(subst :, ,$(rule))))))
-DRACUT_MODULES := 60dm 99dmhelper
+DRACUT         := $(patsubst dracut/%,%,$(wildcard dracut/*/*.sh))
 INITRAMFS_TOOLS := $(patsubst initramfs-tools/%,%,$(wildcard initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/*))
 DOCS           := $(wildcard docs/*)
 TEXTS          := README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
@@ -44,7 +45,7 @@ MAN_LINKS := info:dmhelper udev:dmhelper version:dmhelper doctor:dmhelper-explai
 BUILT   = $(or $(CARGO_TARGET_DIR),target)/$(or $(CARGO_BUILD_TARGET),*)/release/dmhelper
 BINARY  = $(wildcard $(BUILT))
 
-# The directories of the program and of its rules must be said; any other may be empty, and then nothing is installed or removed.
+# Any other directory may be empty, and then nothing is installed there or removed.
 refuse_settings = $(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "upstream" nor "debian"))$(foreach \
 	directory,SBINDIR UDEVRULESDIR,$(if $($(directory)),,$(error $(directory) is empty: the rules and their program need a place)))
 
@@ -52,6 +53,11 @@ refuse_settings = $(if $(RULES),,$(error RULES_LAYOUT=$(RULES_LAYOUT): neither "
 # of those in .cargo/config.toml.
 refuse_dynamic = segments=$$(readelf -lW $(1)) || exit; case $$segments in *INTERP*) \
 	echo "$(1) is linked dynamically: it would not run in an initramfs. Unset RUSTFLAGS and build again." >&2; exit 1;; esac
+
+# put MODE FROM TO: FROM with its placeholders filled in, made beside TO and renamed over it: on a machine that runs, udevd never
+# finds a file less, half of one, or a placeholder. Hidden meanwhile: what has no dot in front and lies among hooks is run.
+PUT = set -e; put() { echo "install -m $$1 $$2 $$3"; new=$$(dirname $$3)/.$$(basename $$3).new; install -D -m $$1 $$2 $$new; \
+	sed 's|@DMHELPER@|$(SBINDIR)/dmhelper|g; s|@UDEVRULESDIR@|$(UDEVRULESDIR)|g; s|@RULES@|$(RULE_FILES)|g' $$2 >$$new; mv -f $$new $$3; }
 
 .PHONY: help build test test-boot check demo bench bench-icount install uninstall setup clean
 
@@ -98,31 +104,23 @@ install: ## binary, rules, units, modules and hooks for initramfs images, man pa
 	$(if $(word 2,$(BINARY)),$(error several programs, for several targets: say which with BINARY or CARGO_BUILD_TARGET: $(BINARY)))
 	$(refuse_settings)
 	@$(call refuse_dynamic,$(BINARY))
-	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/dmhelper
-	$(foreach rule,$(RULES),install -D -m 0644 rules/$(firstword $(subst :, ,$(rule))).rules.in \
-		$(DESTDIR)$(UDEVRULESDIR)/$(lastword $(subst :, ,$(rule))).rules &&) true
-	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|g' \
-		$(addprefix $(DESTDIR)$(UDEVRULESDIR)/,$(RULE_FILES))
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(SBINDIR)/.dmhelper.new
+	mv -f $(DESTDIR)$(SBINDIR)/.dmhelper.new $(DESTDIR)$(SBINDIR)/dmhelper
+	@$(PUT); for rule in $(RULES); do put 0644 rules/$${rule%:*}.rules.in $(DESTDIR)$(UDEVRULESDIR)/$${rule#*:}.rules; done
 ifneq ($(SYSTEMDUNITDIR),)
-	install -D -m 0644 systemd/dmhelper-completer.socket $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.socket
-	install -D -m 0644 systemd/dmhelper-completer.service.in $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.service
-	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|' $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.service
+	@$(PUT); put 0644 systemd/dmhelper-completer.socket $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.socket; \
+		put 0644 systemd/dmhelper-completer.service.in $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.service
 endif
 ifneq ($(DRACUTDIR),)
-	$(foreach module,$(DRACUT_MODULES),install -D -m 0755 -t $(DESTDIR)$(DRACUTDIR)/modules.d/$(module) \
-		dracut/$(module)/*.sh &&) true
-	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|g; s|@RULES@|$(RULE_FILES)|' \
-		$(foreach module,$(DRACUT_MODULES),$(DESTDIR)$(DRACUTDIR)/modules.d/$(module)/module-setup.sh)
+	@$(PUT); for file in $(DRACUT); do put 0755 dracut/$$file $(DESTDIR)$(DRACUTDIR)/modules.d/$$file; done
 endif
 ifneq ($(INITRAMFSTOOLSDIR),)
-	$(foreach file,$(INITRAMFS_TOOLS),install -D -m 0755 initramfs-tools/$(file) $(DESTDIR)$(INITRAMFSTOOLSDIR)/$(file) &&) true
-	sed -i 's|@DMHELPER@|$(SBINDIR)/dmhelper|; s|@UDEVRULESDIR@|$(UDEVRULESDIR)|; s|@RULES@|$(RULE_FILES)|' \
-		$(DESTDIR)$(INITRAMFSTOOLSDIR)/hooks/dmhelper
+	@$(PUT); for file in $(INITRAMFS_TOOLS); do put 0755 initramfs-tools/$$file $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; done
 endif
 ifneq ($(MANDIR),)
 	install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man8 $(wildcard man/*.8)
-	@$(foreach link,$(MAN_LINKS),echo '.so man8/$(lastword $(subst :, ,$(link))).8' \
-		>$(DESTDIR)$(MANDIR)/man8/dmhelper-$(firstword $(subst :, ,$(link))).8 &&) true
+	@for link in $(MAN_LINKS); do page=$(DESTDIR)$(MANDIR)/man8/dmhelper-$${link%:*}.8; \
+		echo ".so man8/$${link#*:}.8" >$$page && chmod 0644 $$page || exit; done
 endif
 	$(if $(BASHCOMPDIR),install -D -m 0644 completions/dmhelper.bash $(DESTDIR)$(BASHCOMPDIR)/dmhelper)
 	$(if $(ZSHCOMPDIR),install -D -m 0644 completions/_dmhelper $(DESTDIR)$(ZSHCOMPDIR)/_dmhelper)
@@ -141,7 +139,7 @@ uninstall: ## remove what install put there (same DESTDIR, PREFIX and directorie
 		if head -n 1 $$rule | grep -qF 'dmhelper(8)'; then echo "rm -f $$rule"; rm -f $$rule || exit; else echo "kept $$rule: not dmhelper's"; fi; \
 		done
 	$(if $(SYSTEMDUNITDIR),rm -f $(addprefix $(DESTDIR)$(SYSTEMDUNITDIR)/dmhelper-completer.,socket service))
-	$(if $(DRACUTDIR),rm -rf $(addprefix $(DESTDIR)$(DRACUTDIR)/modules.d/,$(DRACUT_MODULES)))
+	$(if $(DRACUTDIR),rm -rf $(addprefix $(DESTDIR)$(DRACUTDIR)/modules.d/,$(sort $(dir $(DRACUT)))))
 	rm -f $(addprefix $(DESTDIR)$(or $(INITRAMFSTOOLSDIR),/usr/share/initramfs-tools)/,$(INITRAMFS_TOOLS))
 	rm -f $(DESTDIR)$(SBINDIR)/dmhelper
 	$(if $(MANDIR),rm -f $(DESTDIR)$(MANDIR)/man8/dmhelper*.8)

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -247,4 +248,44 @@ fn without_a_directory_for_the_program_or_the_rules_there_is_no_install_and_no_u
             assert_eq!(machine.files(), theirs, "{target} {empty}");
         }
     }
+}
+
+#[test]
+fn everybody_may_read_what_is_installed_whatever_the_umask() {
+    let machine = Machine::new();
+    assert_eq!(machine.install(&["RULES_LAYOUT=debian"]), Ok(()));
+    let files = machine.files();
+    assert!(files.len() > 50, "{files:?}");
+    for name in &files {
+        let runs = ["sbin/", "dracut/", "initramfs-tools/"].iter().any(|folder| name.contains(folder));
+        let mut wanted = if runs { 0o755 } else { 0o644 };
+        for path in Path::new(name).ancestors().filter(|path| path.parent().is_some()) {
+            let mode = fs::metadata(machine.root.path().join(path)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, wanted, "{}", path.display());
+            wanted = 0o755;
+        }
+    }
+}
+
+#[test]
+fn a_machine_that_runs_has_every_rule_and_the_program_whole_at_every_moment_of_an_install() {
+    let machine = Machine::new();
+    assert_eq!(machine.install(&["RULES_LAYOUT=debian"]), Ok(()));
+    let happened = watched(&machine, || assert_eq!(machine.install(&["RULES_LAYOUT=debian"]), Ok(())));
+    // What the rules run comes before them, and the rule that answers the tools before those that only name devices.
+    assert_eq!(
+        happened,
+        [
+            "renamed dmhelper",
+            "renamed 95-dm-notify.rules",
+            "renamed 55-dm.rules",
+            "renamed 56-lvm.rules",
+            "renamed 60-persistent-storage-dm.rules",
+        ]
+    );
+    let rules: Vec<_> = machine.files().into_iter().filter(|name| name.ends_with(".rules")).collect();
+    let calls = rules.iter().filter(|name| fs::read_to_string(machine.path(name)).unwrap().contains("/usr/sbin/dmhelper "));
+    assert_eq!((rules.len(), calls.count()), (4, 3), "{rules:?}");
+    let left: Vec<_> = machine.files().into_iter().filter(|name| name.contains("/.")).collect();
+    assert_eq!(left, [""; 0]);
 }

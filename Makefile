@@ -130,7 +130,8 @@ ifneq ($(DOCDIR),)
 	install -D -m 0644 -t $(DESTDIR)$(DOCDIR) $(TEXTS)
 endif
 
-# What runs the program goes before the program.
+# What runs the program goes before the program, whichever layout was installed: a rule without it answers no tool, and
+# initramfs-tools' hook without it stops every build of an image.
 uninstall: ## remove what install put there (same DESTDIR, PREFIX and directories)
 	$(refuse_settings)
 	$(if $(SYSTEMDUNITDIR),$(if $(DESTDIR),,@echo 'If the resident completer is on: systemctl disable --now dmhelper-completer.socket first.'))

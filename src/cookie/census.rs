@@ -98,11 +98,11 @@ impl Entry {
         now.duration_since(UNIX_EPOCH + Duration::from_secs(since)).unwrap_or_default()
     }
 
-    /// Notifications missing, where the value may be read. libdevmapper takes the first 1 before it waits; this
-    /// program, and a transaction that nobody waits for yet, leave it there.
+    /// Notifications missing, where the value may be read. A tool on libdevmapper takes the first 1 before it waits; where
+    /// this program alone waits, or nobody yet, it is there.
     pub fn missing(&self) -> Option<u32> {
-        let ours = !self.waiters.is_empty() && self.waiters.iter().all(|process| process.name == "dmhelper");
-        let taken = self.waiting > 0 && !ours;
+        let ours = self.waiters.iter().filter(|process| process.name == "dmhelper").count();
+        let taken = (ours as u32) < self.waiting;
         self.value.map(|value| if taken { value } else { value.saturating_sub(1) })
     }
 
@@ -251,7 +251,8 @@ mod tests {
     fn the_first_one_is_no_missing_notification() {
         assert_eq!(entry(3, 0, "").missing(), Some(2));
         assert_eq!(entry(2, 1, "lvcreate").missing(), Some(2), "libdevmapper has taken it");
-        assert_eq!(entry(3, 1, "dmhelper").missing(), Some(2), "this program takes it at the end");
+        assert_eq!(entry(3, 1, "dmhelper").missing(), Some(2), "this program leaves it there");
+        assert_eq!(entry(2, 2, "dmhelper").missing(), Some(2), "the other one was not found, and may be a tool");
         assert_eq!(Entry { value: None, ..entry(0, 0, "") }.missing(), None);
     }
 

@@ -6,5 +6,6 @@ pub mod namespace;
 pub mod reap;
 pub mod sem;
 pub mod transaction;
+pub mod wait;
 
 pub use dmhelper_core::cookie::{Cookie, FLAG_PROPERTIES, FLAG_WORDS, Flags, Key, SUBSYSTEM_FLAG_WORDS};

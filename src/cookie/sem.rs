@@ -102,8 +102,7 @@ impl Set {
         self.wait_for(&mut [operation(-1, 0), operation(0, 0), operation(1, 0)], deadline)
     }
 
-    /// Waits until the semaphore is zero: for those who find another waiter there, who has taken the first 1 and will
-    /// remove the set.
+    /// Waits until the semaphore is zero: beside a tool that has taken the first 1 and will remove the set.
     pub fn wait_beside(self, deadline: Option<Instant>) -> Result<Waited, Errno> {
         self.wait_for(&mut [operation(0, 0)], deadline)
     }

@@ -175,7 +175,7 @@ impl Semaphore {
         self.set
     }
 
-    fn failed(&self, operation: &'static str) -> impl Fn(Errno) -> Error {
+    pub(super) fn failed(&self, operation: &'static str) -> impl Fn(Errno) -> Error {
         let cookie = self.cookie();
         move |errno| Error::os(operation, cookie.to_string(), errno)
     }

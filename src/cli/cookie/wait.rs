@@ -4,8 +4,8 @@ use argh::{ArgsInfo, FromArgs};
 
 use super::{RUN_UDEV, Timeout};
 use crate::cookie;
-use crate::cookie::sem::Waited;
 use crate::cookie::transaction::{Backend, Semaphore};
+use crate::cookie::wait::Ended;
 use crate::error::{Error, Result};
 use crate::udevd::Udevd;
 
@@ -57,7 +57,7 @@ impl Release {
     pub(super) fn run(self) -> Result<()> {
         let semaphore = Semaphore::open(self.cookie)?;
         let waited = wait(&semaphore, self.timeout, self.without_udevd);
-        if matches!(waited, Ok(Whose::Ours)) || self.cancel {
+        if matches!(waited, Ok(true)) || self.cancel {
             semaphore.remove()?;
         }
         waited.map(drop)
@@ -67,47 +67,28 @@ impl Release {
 impl Wait {
     pub(super) fn run(self) -> Result<()> {
         let semaphore = Semaphore::open(self.cookie)?;
-        match wait(&semaphore, self.timeout, self.without_udevd)? {
-            Whose::Ours if !self.no_remove => semaphore.remove(),
-            _ => Ok(()),
-        }
+        let ours = wait(&semaphore, self.timeout, self.without_udevd)?;
+        if ours && !self.no_remove { semaphore.remove() } else { Ok(()) }
     }
 }
 
-/// Who removes a cookie that is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// We do.
-    Ours,
-    /// Somebody else waits for it too, or has removed it already.
-    Others,
-}
-
-/// Waits with a deadline; on failure the cookie is as it was and the message says what is missing.
-pub(super) fn wait(semaphore: &Semaphore, timeout: Timeout, without_udevd: bool) -> Result<Whose> {
+/// Waits with a deadline; on failure the cookie is as it was and the message says what is missing. Tells whether the cookie
+/// is ours to remove.
+pub(super) fn wait(semaphore: &Semaphore, timeout: Timeout, without_udevd: bool) -> Result<bool> {
     let cookie = semaphore.cookie().to_string();
-    let set = semaphore.set();
-    // A tool that waits already has taken the first 1: what is left is what is missing.
-    let beside = set.waiters().is_ok_and(|(rise, zero)| rise + zero > 0);
-    let missing = || if beside { set.value().unwrap_or(0) } else { semaphore.missing().unwrap_or(0) };
+    let missing = || cookie::wait::missing(semaphore.set());
     if !without_udevd && missing() > 0 && Udevd::find(Path::new(RUN_UDEV), Path::new("/proc"))? == Udevd::Absent {
         return Err(Error::no_udevd("wait for cookie", cookie).advise("--without-udevd waits for others that complete"));
     }
-    let waited = match beside {
-        true => set.wait_beside(timeout.deadline()).map_err(|errno| Error::os("wait for cookie", &cookie, errno))?,
-        false => semaphore.wait(timeout.deadline())?,
-    };
-    match waited {
-        Waited::Complete if beside => Ok(Whose::Others),
-        Waited::Complete => Ok(Whose::Ours),
-        // The other tool was done first, and has cleaned up.
-        Waited::Removed if beside => Ok(Whose::Others),
-        Waited::Removed => {
+    match cookie::wait::wait(semaphore, timeout.deadline())? {
+        Ended::Ours => Ok(true),
+        Ended::Others => Ok(false),
+        Ended::Removed => {
             log::warn!("wait for cookie {cookie}: somebody removed it; whether udev was done is not known");
-            Ok(Whose::Others)
+            Ok(false)
         }
-        Waited::TimedOut => {
-            let missing = match missing() {
+        Ended::TimedOut(missing) => {
+            let missing = match missing {
                 1 => "1 notification is missing".to_string(),
                 n => format!("{n} notifications are missing"),
             };

@@ -96,10 +96,16 @@ fn age(limit: Option<Timeout>) -> Result<Option<Duration>> {
     limit.map(finite).transpose()
 }
 
-/// Treats every cookie, printing each decision; goes on after a failure and returns the last one.
+/// Treats every cookie, printing each decision; goes on after a failure and returns the last one. What cannot be printed is
+/// done all the same.
 fn treat_all(yes: bool, circumstances: &Circumstances, decide: impl Fn(&Entry) -> Treatment) -> Result<()> {
     let (entries, _) = census::take(Path::new(PROC))?;
-    let mut outcome = Ok(());
+    let (mut outcome, mut told) = (Ok(()), Ok(()));
+    let mut tell = |line: &str| {
+        if told.is_ok() {
+            told = super::super::print(line);
+        }
+    };
     let mut pending = 0;
     for entry in &entries {
         let treatment = decide(entry);
@@ -112,20 +118,17 @@ fn treat_all(yes: bool, circumstances: &Circumstances, decide: impl Fn(&Entry) -
             treatment => treat(entry, treatment),
         };
         match done {
-            Ok(true) => super::super::print(&cookies::decision(entry, treatment, yes, circumstances))?,
-            Ok(false) => {
-                let kept = Treatment::Keep("it has changed meanwhile");
-                super::super::print(&cookies::decision(entry, kept, yes, circumstances))?;
-            }
+            Ok(true) => tell(&cookies::decision(entry, treatment, yes, circumstances)),
+            Ok(false) => tell(&cookies::decision(entry, Treatment::Keep("it has changed meanwhile"), yes, circumstances)),
             Err(error) => outcome = Err(error),
         }
     }
     if entries.is_empty() {
-        super::super::print("no cookies\n")?;
+        tell("no cookies\n");
     } else if pending > 0 {
-        super::super::print("nothing was changed; --yes does it\n")?;
+        tell("nothing was changed; --yes does it\n");
     }
-    outcome
+    outcome.and(told)
 }
 
 /// Does it; `false` when the cookie has changed since it was judged, so that there was nothing to do.

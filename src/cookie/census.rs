@@ -5,10 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::libc;
-
 use super::Key;
 use super::sem::Set;
+use super::sleepers::{sleepers, waiters};
 use crate::error::{Error, Result};
 use crate::udevd::Udevd;
 
@@ -65,7 +64,9 @@ pub struct Entry {
     pub waiting: u32,
     /// The processes that wait, where this user may see them.
     pub waiters: Vec<Process>,
-    /// The process that operated on it last, if it lives: its creator until udev has completed something.
+    /// The number of the process that operated on it last.
+    pub last_pid: Option<u32>,
+    /// That process, if it lives: its creator until udev has completed something.
     pub last: Option<Process>,
 }
 
@@ -124,21 +125,8 @@ impl Entry {
 
 /// Takes the census: one read of the kernel's table, one question for each value, one look at the processes if any waits.
 pub fn take(proc: &Path) -> Result<(Vec<Entry>, usize)> {
-    let path = proc.join("sysvipc/sem");
-    let table = fs::read_to_string(&path).map_err(|error| {
-        Error::io("read", path.as_os_str().as_bytes(), &error)
-            .advise("the kernel has no System V IPC, or /proc is not mounted: there are no cookies to see")
-    })?;
-    let (rows, sets) = parse(&table);
-    let mut entries: Vec<Entry> = rows
-        .into_iter()
-        .map(|row| {
-            let set = Set::from_id(row.id);
-            let last = set.last_pid().ok().flatten().and_then(|pid| process(proc, pid));
-            let waiting = set.waiters().map_or(0, |(rise, zero)| rise + zero);
-            Entry { row, value: set.value().ok(), waiting, waiters: Vec::new(), last }
-        })
-        .collect();
+    let (rows, sets) = table(proc)?;
+    let mut entries: Vec<Entry> = rows.into_iter().map(|row| entry(proc, row)).collect();
     if entries.iter().any(|entry| entry.waiting > 0) {
         let sleepers = sleepers(proc);
         for entry in entries.iter_mut().filter(|entry| entry.waiting > 0) {
@@ -148,53 +136,33 @@ pub fn take(proc: &Path) -> Result<(Vec<Entry>, usize)> {
     Ok((entries, sets))
 }
 
-/// A process asleep in semop(2), and the set it sleeps on where the kernel tells.
-struct Sleeper {
-    process: Process,
-    set: Option<i32>,
+fn table(proc: &Path) -> Result<(Vec<Row>, usize)> {
+    let path = proc.join("sysvipc/sem");
+    let table = fs::read_to_string(&path).map_err(|error| {
+        Error::io("read", path.as_os_str().as_bytes(), &error)
+            .advise("the kernel has no System V IPC, or /proc is not mounted: there are no cookies to see")
+    })?;
+    Ok(parse(&table))
 }
 
-/// Who sleeps on this entry's set. Where the kernel does not tell the set, the last one to operate on it is taken, or
-/// the only one there is.
-fn waiters(entry: &Entry, sleepers: &[Sleeper]) -> Vec<Process> {
-    let sure: Vec<_> = sleepers.iter().filter(|sleeper| sleeper.set == Some(entry.row.id)).map(|s| s.process.clone()).collect();
-    if !sure.is_empty() {
-        return sure;
-    }
-    let mut unsure = sleepers.iter().filter(|sleeper| sleeper.set.is_none()).map(|s| &s.process);
-    match unsure.clone().find(|process| Some(*process) == entry.last.as_ref()) {
-        Some(process) => vec![process.clone()],
-        None if unsure.clone().count() == 1 => unsure.next().cloned().into_iter().collect(),
-        None => Vec::new(),
-    }
+/// What the set itself tells.
+fn entry(proc: &Path, row: Row) -> Entry {
+    let set = Set::from_id(row.id);
+    let last_pid = set.last_pid().ok().flatten();
+    let waiting = set.waiters().map_or(0, |(rise, zero)| rise + zero);
+    let last = last_pid.and_then(|pid| process(proc, pid));
+    Entry { row, value: set.value().ok(), waiting, waiters: Vec::new(), last_pid, last }
 }
 
-fn sleepers(proc: &Path) -> Vec<Sleeper> {
-    let own = fs::read_link(proc.join("self/ns/ipc")).ok();
-    let pids = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| {
-        let directory = proc.join(pid.to_string());
-        let set = asleep(&directory)?;
-        let here = fs::read_link(directory.join("ns/ipc")).ok() == own;
-        here.then(|| process(proc, pid)).flatten().map(|process| Sleeper { process, set })
-    })
-    .collect()
+/// Whether nothing has happened to the cookie since: no operation, no other waiter. The kernel's times are whole seconds; within
+/// one, the value and who operated last tell.
+pub fn is_unchanged(proc: &Path, then: &Entry) -> Result<bool> {
+    let (rows, _) = table(proc)?;
+    let now = rows.into_iter().find(|row| *row == then.row).map(|row| entry(proc, row));
+    Ok(now.is_some_and(|now| (now.value, now.waiting, now.last_pid) == (then.value, then.waiting, then.last_pid)))
 }
 
-/// Whether the process sleeps in semop or semtimedop: by its system call's number and first argument, or, on kernels
-/// without that file, by its kernel stack.
-fn asleep(directory: &Path) -> Option<Option<i32>> {
-    if let Ok(call) = fs::read_to_string(directory.join("syscall")) {
-        let mut words = call.split_whitespace();
-        let number: libc::c_long = words.next()?.parse().ok()?;
-        let set = words.next()?.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok())?;
-        return (number == libc::SYS_semop || number == libc::SYS_semtimedop).then(|| i32::try_from(set).ok());
-    }
-    let stack = fs::read_to_string(directory.join("stack")).ok()?;
-    stack.contains("semtimedop").then_some(None)
-}
-
-fn process(proc: &Path, pid: u32) -> Option<Process> {
+pub(super) fn process(proc: &Path, pid: u32) -> Option<Process> {
     let name = fs::read(proc.join(pid.to_string()).join("comm")).ok()?;
     Some(Process { pid, name: crate::text::printable(name.trim_ascii_end()) })
 }
@@ -228,6 +196,7 @@ mod tests {
             value: Some(value),
             waiting,
             waiters: (!waiter.is_empty()).then(|| Process { pid: 812, name: waiter.into() }).into_iter().collect(),
+            last_pid: None,
             last: None,
         }
     }
@@ -273,21 +242,6 @@ mod tests {
     }
 
     #[test]
-    fn a_sleeper_is_found_by_its_system_call_or_its_stack() {
-        let directory = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
-        assert_eq!(asleep(directory.path()), None);
-        write("stack", "[<0>] __do_semtimedop+0x6ca/0x789\n");
-        assert_eq!(asleep(directory.path()), Some(None));
-        write("syscall", &format!("{} 0x7 0x7ffe 0x1 0x0 0x0 0x0 0x7ffe 0x7f\n", libc::SYS_semop));
-        assert_eq!(asleep(directory.path()), Some(Some(7)));
-        write("syscall", "0 0x7 0x7ffe 0x1 0x0 0x0 0x0 0x7ffe 0x7f\n");
-        assert_eq!(asleep(directory.path()), None);
-        write("syscall", "running\n");
-        assert_eq!(asleep(directory.path()), None);
-    }
-
-    #[test]
     fn a_census_sees_a_cookie_of_our_own() {
         use super::super::transaction::Transaction;
         let mut transaction = Transaction::begin().unwrap();
@@ -296,6 +250,7 @@ mod tests {
         let own = entries.iter().find(|entry| Some(entry.row.key) == transaction.cookie().key()).unwrap();
         assert_eq!((own.missing(), own.waiting), (Some(1), 0));
         assert_eq!(own.last.as_ref().map(|process| process.pid), Some(std::process::id()));
+        assert!(is_unchanged(Path::new("/proc"), own).unwrap());
         assert!(sets >= entries.len() && limit(Path::new("/proc")).unwrap() >= sets);
     }
 }

@@ -5,6 +5,7 @@ pub mod census;
 pub mod namespace;
 pub mod reap;
 pub mod sem;
+mod sleepers;
 pub mod transaction;
 pub mod wait;
 

@@ -1,11 +1,13 @@
 //! What may be done about a cookie that nobody will ever complete. Pure decisions; dmhelper-cookie(8) documents them.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 
-use super::census::{Entry, Verdict};
+use super::census::{self, Entry, Verdict};
 use super::sem::{Completion, Set};
+use crate::error::{Error, Result};
 use crate::udevd::Udevd;
 
 /// What is known beside the cookie itself.
@@ -45,10 +47,10 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
         Verdict::Stuck => Treatment::Complete,
         // A stopped udevd may go on; without any, nothing will come, unless it is just being restarted.
         Verdict::NoUdevd if udevd == Udevd::Stopped => Treatment::Keep("udevd is stopped and may go on"),
-        Verdict::NoUdevd if entry.age(now) < super::census::GRACE => Treatment::Keep("udevd may just be starting again"),
+        Verdict::NoUdevd if entry.age(now) < census::GRACE => Treatment::Keep("udevd may just be starting again"),
         Verdict::NoUdevd => Treatment::Complete,
         // The first 1 is taken last: who took it is gone. A moment's grace, because a live tool removes it right then.
-        Verdict::Left if entry.age(now) < super::census::GRACE => Treatment::Keep("complete since a moment only"),
+        Verdict::Left if entry.age(now) < census::GRACE => Treatment::Keep("complete since a moment only"),
         Verdict::Left => Treatment::Remove,
         // Nothing tells a script's transaction from a leak but its age, and its cookie in some process's environment.
         Verdict::InUse if older_than.is_none() => Treatment::Keep("may be a script's transaction; --older-than says when it is none"),
@@ -70,22 +72,21 @@ pub fn all(entry: &Entry, circumstances: &Circumstances) -> Treatment {
     }
 }
 
-/// Removes the set unless something has happened to it since it was judged: a waiter, another value, another last user.
-/// Tells whether it did.
-pub fn remove_unchanged(set: Set, judged: &Entry) -> Result<bool, Errno> {
-    let gone = |errno| matches!(errno, Errno::EIDRM | Errno::EINVAL);
-    match (set.value(), set.waiters()) {
-        (Ok(value), Ok((0, 0))) if Some(value) == judged.value => {
-            set.remove().map(|()| true).or_else(|errno| if gone(errno) { Ok(false) } else { Err(errno) })
-        }
-        (Err(errno), _) | (_, Err(errno)) if !gone(errno) => Err(errno),
-        _ => Ok(false),
+/// Removes the cookie that nobody waits for, unless something has happened to it since it was judged. Tells whether it did.
+pub fn remove_unchanged(judged: &Entry, proc: &Path) -> Result<bool> {
+    if !census::is_unchanged(proc, judged)? {
+        return Ok(false);
+    }
+    match Set::from_id(judged.row.id).remove() {
+        Ok(()) => Ok(true),
+        Err(Errno::EIDRM | Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(Error::os("remove cookie", judged.row.key.to_string(), errno)),
     }
 }
 
 /// Completes what is missing, one notification after the other, and stops as soon as nobody waits any more: so it
 /// never takes one too many, whoever has taken the first 1. Returns how many it completed.
-pub fn complete_missing(set: Set) -> Result<u32, Errno> {
+pub fn complete_missing(set: Set) -> std::result::Result<u32, Errno> {
     let mut completed = 0;
     loop {
         let waiting = match set.waiters() {
@@ -109,7 +110,7 @@ mod tests {
 
     fn entry(value: u32, waiting: u32) -> Entry {
         let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 1, uid: 0, operated: 1000, changed: 1000 };
-        Entry { row, value: Some(value), waiting, waiters: Vec::new(), last: None }
+        Entry { row, value: Some(value), waiting, waiters: Vec::new(), last_pid: None, last: None }
     }
 
     fn after(seconds: u64) -> Circumstances {
@@ -138,7 +139,7 @@ mod tests {
         let script = entry(1, 0);
         assert!(matches!(reap(&script, &after(9000), || false), Treatment::Keep(_)), "no age was named");
         assert!(matches!(reap(&script, &older_than(60, after(9000)), || true), Treatment::Keep(_)), "its cookie is exported");
-        let living = Entry { last: Some(super::super::census::Process { pid: 1, name: "sh".into() }), ..script.clone() };
+        let living = Entry { last: Some(census::Process { pid: 1, name: "sh".into() }), ..script.clone() };
         assert!(matches!(reap(&living, &older_than(60, after(9000)), || false), Treatment::Keep(_)), "its maker lives");
         assert!(matches!(reap(&script, &older_than(9999, after(60)), || false), Treatment::Keep(_)), "too young");
         assert_eq!(reap(&script, &older_than(60, after(9000)), || false), Treatment::Remove);
@@ -163,6 +164,27 @@ mod tests {
         assert_eq!(all(&entry(1, 1), &after(0)), Treatment::Complete);
         assert_eq!(all(&entry(2, 0), &after(0)), Treatment::Remove);
         assert!(matches!(all(&entry(2, 0), &older_than(60, after(0))), Treatment::Keep(_)));
+    }
+
+    #[test]
+    fn what_was_used_again_since_it_was_judged_stays() {
+        use super::super::transaction::{Semaphore, Transaction};
+
+        let own = Transaction::begin().unwrap();
+        let proc = Path::new("/proc");
+        let judged = || census::take(proc).unwrap().0.into_iter().find(|entry| Some(entry.row.key) == own.cookie().key()).unwrap();
+        let now = judged();
+        let used = [
+            Entry { row: Row { operated: now.row.operated - 60, ..now.row }, ..now.clone() },
+            Entry { last_pid: Some(1), last: None, ..now.clone() },
+            Entry { value: Some(0), ..now.clone() },
+            Entry { waiting: 1, ..now },
+        ];
+        for judged in used {
+            assert!(!remove_unchanged(&judged, proc).unwrap(), "{judged:?}");
+        }
+        assert!(remove_unchanged(&judged(), proc).unwrap());
+        assert!(Semaphore::open(own.cookie()).is_err());
     }
 
     #[test]

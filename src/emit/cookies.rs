@@ -176,7 +176,7 @@ mod tests {
         let row = Row { key: Key::from_raw(0x0d4d_1234).unwrap(), id: 1, uid: 0, operated: 1000, changed: 1000 };
         let lvcreate = Process { pid: 812, name: "lvcreate".into() };
         let waiters = if waiting > 0 { vec![lvcreate.clone()] } else { Vec::new() };
-        Entry { row, value: Some(value), waiting, waiters, last: Some(lvcreate) }
+        Entry { row, value: Some(value), waiting, waiters, last_pid: Some(812), last: Some(lvcreate) }
     }
 
     fn after(seconds: u64) -> Circumstances {

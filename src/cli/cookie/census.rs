@@ -133,11 +133,10 @@ fn treat_all(yes: bool, circumstances: &Circumstances, decide: impl Fn(&Entry) -
 
 /// Does it; `false` when the cookie has changed since it was judged, so that there was nothing to do.
 fn treat(entry: &Entry, treatment: Treatment) -> Result<bool> {
-    let set = Set::from_id(entry.row.id);
-    let failed = |operation| move |errno| Error::os(operation, entry.row.key.to_string(), errno);
+    let failed = |errno| Error::os("complete cookie", entry.row.key.to_string(), errno);
     match treatment {
-        Treatment::Complete => reap::complete_missing(set).map(|completed| completed > 0).map_err(failed("complete cookie")),
-        Treatment::Remove => reap::remove_unchanged(set, entry).map_err(failed("remove cookie")),
+        Treatment::Complete => reap::complete_missing(Set::from_id(entry.row.id)).map(|completed| completed > 0).map_err(failed),
+        Treatment::Remove => reap::remove_unchanged(entry, Path::new(PROC)),
         Treatment::Keep(_) => Ok(false),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Key;
 use super::sem::Set;
-use super::sleepers::{sleepers, waiters};
+use super::sleepers::{sleepers, stopped, stopped_waiters, waiters};
 use crate::error::{Error, Result};
 use crate::udevd::Udevd;
 
@@ -64,6 +64,8 @@ pub struct Entry {
     pub waiting: u32,
     /// The processes that wait, where this user may see them.
     pub waiters: Vec<Process>,
+    /// Where it is complete and nobody waits: stopped processes that may do so when they go on.
+    pub stopped: Vec<Process>,
     /// The number of the process that operated on it last.
     pub last_pid: Option<u32>,
     /// That process, if it lives: its creator until udev has completed something.
@@ -75,7 +77,7 @@ pub struct Entry {
 pub enum Verdict {
     /// Another user's: no tool of root waits for it.
     Foreign,
-    /// Somebody announces events, or is a script between two commands; nobody waits yet.
+    /// Somebody announces events, or is a script between two commands, or the tool that waited is stopped; nobody waits yet.
     InUse,
     /// A tool waits; udev still works, or has only just stopped working.
     Waiting,
@@ -114,7 +116,7 @@ impl Entry {
         }
         match (self.value, self.waiting) {
             (None, _) => Verdict::Unknown,
-            (Some(0), 0) => Verdict::Left,
+            (Some(0), 0) if self.stopped.is_empty() => Verdict::Left,
             (Some(_), 0) => Verdict::InUse,
             (Some(_), _) if udevd != Udevd::Running => Verdict::NoUdevd,
             (Some(_), _) if !busy && self.age(now) >= GRACE => Verdict::Stuck,
@@ -123,7 +125,8 @@ impl Entry {
     }
 }
 
-/// Takes the census: one read of the kernel's table, one question for each value, one look at the processes if any waits.
+/// Takes the census: one read of the kernel's table, one question for each value, one look at the processes if any waits,
+/// and one if any is complete.
 pub fn take(proc: &Path) -> Result<(Vec<Entry>, usize)> {
     let (rows, sets) = table(proc)?;
     let mut entries: Vec<Entry> = rows.into_iter().map(|row| entry(proc, row)).collect();
@@ -131,6 +134,13 @@ pub fn take(proc: &Path) -> Result<(Vec<Entry>, usize)> {
         let sleepers = sleepers(proc);
         for entry in entries.iter_mut().filter(|entry| entry.waiting > 0) {
             entry.waiters = waiters(entry, &sleepers);
+        }
+    }
+    let is_complete = |entry: &Entry| (entry.value, entry.waiting) == (Some(0), 0);
+    if entries.iter().any(is_complete) {
+        let stopped = stopped(proc);
+        for entry in entries.iter_mut().filter(|entry| is_complete(entry)) {
+            entry.stopped = stopped_waiters(entry, &stopped);
         }
     }
     Ok((entries, sets))
@@ -146,12 +156,12 @@ fn table(proc: &Path) -> Result<(Vec<Row>, usize)> {
 }
 
 /// What the set itself tells.
-fn entry(proc: &Path, row: Row) -> Entry {
+pub(super) fn entry(proc: &Path, row: Row) -> Entry {
     let set = Set::from_id(row.id);
     let last_pid = set.last_pid().ok().flatten();
     let waiting = set.waiters().map_or(0, |(rise, zero)| rise + zero);
     let last = last_pid.and_then(|pid| process(proc, pid));
-    Entry { row, value: set.value().ok(), waiting, waiters: Vec::new(), last_pid, last }
+    Entry { row, value: set.value().ok(), waiting, waiters: Vec::new(), stopped: Vec::new(), last_pid, last }
 }
 
 /// Whether nothing has happened to the cookie since: no operation, no other waiter. The kernel's times are whole seconds; within
@@ -196,6 +206,7 @@ mod tests {
             value: Some(value),
             waiting,
             waiters: (!waiter.is_empty()).then(|| Process { pid: 812, name: waiter.into() }).into_iter().collect(),
+            stopped: Vec::new(),
             last_pid: None,
             last: None,
         }
@@ -236,6 +247,8 @@ mod tests {
         assert_eq!(waiting.verdict(Udevd::Stopped, true, at(1001)), Verdict::NoUdevd);
         assert_eq!(verdict(&entry(1, 0, ""), false, 9000), Verdict::InUse, "a script between two commands looks the same");
         assert_eq!(verdict(&entry(0, 0, ""), false, 1001), Verdict::Left);
+        let stopped = Entry { stopped: entry(0, 1, "lvcreate").waiters, ..entry(0, 0, "") };
+        assert_eq!(verdict(&stopped, false, 9000), Verdict::InUse, "the tool goes on with its wait");
         let mut foreign = entry(1, 1, "lvcreate");
         foreign.row.uid = 1000;
         assert_eq!(verdict(&foreign, false, 9000), Verdict::Foreign);

@@ -53,6 +53,9 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
         Verdict::Left if entry.age(now) < census::GRACE => Treatment::Keep("complete since a moment only"),
         Verdict::Left => Treatment::Remove,
         // Nothing tells a script's transaction from a leak but its age, and its cookie in some process's environment.
+        Verdict::InUse if older_than.is_none() && !entry.stopped.is_empty() => {
+            Treatment::Keep("a stopped process may wait for it; --older-than says when none does")
+        }
         Verdict::InUse if older_than.is_none() => Treatment::Keep("may be a script's transaction; --older-than says when it is none"),
         Verdict::InUse if entry.last.is_some() => Treatment::Keep("the process that used it last is alive"),
         Verdict::InUse if busy => Treatment::Keep("udev has events left"),
@@ -110,7 +113,7 @@ mod tests {
 
     fn entry(value: u32, waiting: u32) -> Entry {
         let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 1, uid: 0, operated: 1000, changed: 1000 };
-        Entry { row, value: Some(value), waiting, waiters: Vec::new(), last_pid: None, last: None }
+        Entry { row, value: Some(value), waiting, waiters: Vec::new(), stopped: Vec::new(), last_pid: None, last: None }
     }
 
     fn after(seconds: u64) -> Circumstances {
@@ -149,6 +152,9 @@ mod tests {
     fn what_a_killed_waiter_left_complete_is_removed() {
         assert_eq!(reap(&entry(0, 0), &after(60), || false), Treatment::Remove);
         assert!(matches!(reap(&entry(0, 0), &after(1), || false), Treatment::Keep(_)));
+        let stopped = Entry { stopped: vec![census::Process { pid: 1, name: "lvcreate".into() }], ..entry(0, 0) };
+        assert!(matches!(reap(&stopped, &after(9000), || false), Treatment::Keep(_)), "it may only be stopped");
+        assert_eq!(reap(&stopped, &older_than(60, after(9000)), || false), Treatment::Remove);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Which processes wait for a cookie: the kernel says how many, and what each process sleeps in.
+//!
+//! Of those that are stopped it counts none: a stop interrupts semop(2), and the tool begins to wait again when it goes on.
 
 use std::fs;
 use std::path::Path;
 
 use nix::libc;
 
-use super::census::{Entry, Process, process};
+use super::census::{self, Entry, Process};
+use crate::process;
 
-/// A process asleep in semop(2), and the set it sleeps on where the kernel tells.
+/// A process asleep in semop(2), or stopped, and the set it sleeps on where the kernel tells.
 pub(super) struct Sleeper {
     process: Process,
     set: Option<i32>,
@@ -16,7 +19,7 @@ pub(super) struct Sleeper {
 /// Who sleeps on this entry's set. Where the kernel does not tell the set, the last one to operate on it is taken, or
 /// the only one there is.
 pub(super) fn waiters(entry: &Entry, sleepers: &[Sleeper]) -> Vec<Process> {
-    let sure: Vec<_> = sleepers.iter().filter(|sleeper| sleeper.set == Some(entry.row.id)).map(|s| s.process.clone()).collect();
+    let sure = sure(entry, sleepers);
     if !sure.is_empty() {
         return sure;
     }
@@ -28,16 +31,33 @@ pub(super) fn waiters(entry: &Entry, sleepers: &[Sleeper]) -> Vec<Process> {
     }
 }
 
+/// Who may wait for this entry when it goes on: the one whose system call tells, or all. A thread of any may wait, or the
+/// tool may have been stopped between two calls.
+pub(super) fn stopped_waiters(entry: &Entry, stopped: &[Sleeper]) -> Vec<Process> {
+    let sure = sure(entry, stopped);
+    if sure.is_empty() { stopped.iter().map(|s| s.process.clone()).collect() } else { sure }
+}
+
+fn sure(entry: &Entry, sleepers: &[Sleeper]) -> Vec<Process> {
+    sleepers.iter().filter(|sleeper| sleeper.set == Some(entry.row.id)).map(|s| s.process.clone()).collect()
+}
+
 pub(super) fn sleepers(proc: &Path) -> Vec<Sleeper> {
-    let own = fs::read_link(proc.join("self/ns/ipc")).ok();
     let pids = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| {
-        let directory = proc.join(pid.to_string());
-        let set = asleep(&directory)?;
-        let here = fs::read_link(directory.join("ns/ipc")).ok() == own;
-        here.then(|| process(proc, pid)).flatten().map(|process| Sleeper { process, set })
-    })
-    .collect()
+    of_this_namespace(proc, pids.filter_map(|pid| Some((pid, asleep(&proc.join(pid.to_string()))?))))
+}
+
+/// Root's processes that are stopped.
+pub(super) fn stopped(proc: &Path) -> Vec<Sleeper> {
+    let stopped = process::Process::all(proc).filter(|process| process.is_stopped() && process.is_roots(proc));
+    of_this_namespace(proc, stopped.map(|process| (process.pid, asleep(&proc.join(process.pid.to_string())).flatten())))
+}
+
+fn of_this_namespace(proc: &Path, sleepers: impl Iterator<Item = (u32, Option<i32>)>) -> Vec<Sleeper> {
+    let namespace = |process: &str| fs::read_link(proc.join(process).join("ns/ipc")).ok();
+    let own = namespace("self");
+    let here = sleepers.filter(|(pid, _)| namespace(&pid.to_string()) == own);
+    here.filter_map(|(pid, set)| Some(Sleeper { process: census::process(proc, pid)?, set })).collect()
 }
 
 /// Whether the process sleeps in semop or semtimedop: by its system call's number and first argument, or, on kernels
@@ -70,5 +90,30 @@ mod tests {
         assert_eq!(asleep(directory.path()), None);
         write("syscall", "running\n");
         assert_eq!(asleep(directory.path()), None);
+    }
+
+    #[test]
+    fn any_stopped_process_of_roots_may_wait_unless_one_is_known_to() {
+        use super::super::{Key, census::Row};
+
+        let proc = tempfile::tempdir().unwrap();
+        for (pid, state, user) in [(7, "T", 0), (8, "S", 0), (9, "t", 0), (10, "T", 1000)] {
+            let write = |name: &str, text: &str| fs::write(proc.path().join(format!("{pid}/{name}")), text).unwrap();
+            fs::create_dir(proc.path().join(pid.to_string())).unwrap();
+            write("stat", &format!("{pid} (tool) {state} 1 1"));
+            write("status", &format!("Uid:\t{user}\t{user}\t{user}\t{user}\n"));
+            write("comm", "tool\n");
+        }
+        let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 5, uid: 0, operated: 1, changed: 1 };
+        let found = || {
+            let mut pids: Vec<_> = stopped_waiters(&census::entry(proc.path(), row), &stopped(proc.path())).iter().map(|p| p.pid).collect();
+            pids.sort_unstable();
+            pids
+        };
+        assert_eq!(found(), [7, 9]);
+        fs::write(proc.path().join("7/syscall"), format!("{} 0x6 0x7ffe\n", libc::SYS_semtimedop)).unwrap();
+        assert_eq!(found(), [7, 9], "another set, but its other threads are not known");
+        fs::write(proc.path().join("9/syscall"), format!("{} 0x5 0x7ffe\n", libc::SYS_semtimedop)).unwrap();
+        assert_eq!(found(), [9]);
     }
 }

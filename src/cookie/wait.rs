@@ -11,7 +11,7 @@
 //!   this program's processes that come later take us for such a tool: rightly, for even if it is killed the first 1 is gone.
 //!
 //! A tool takes the first 1 and begins to wait in two steps, and the first may be what has woken us: so we look a moment
-//! later. Nobody can tell that a tool took the first 1 and was killed before we looked.
+//! later. Nobody can tell that a tool has taken the first 1 and was killed, or is stopped, before we look.
 
 use std::thread;
 use std::time::{Duration, Instant};

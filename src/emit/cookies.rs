@@ -65,6 +65,7 @@ pub fn verdict(entry: &Entry, circumstances: &Circumstances) -> String {
     let last = entry.last.as_ref().map(|process| format!(" by {}", name(process))).unwrap_or_default();
     match entry.verdict(circumstances.udevd, circumstances.busy, circumstances.now) {
         Verdict::Foreign => "foreign: not owned by root".to_string(),
+        Verdict::InUse if !entry.stopped.is_empty() => format!("in use, perhaps by {}", stopped(&entry.stopped)),
         Verdict::InUse => format!("in use{last}"),
         Verdict::Waiting => format!("waiting for udev for {age}{waits}"),
         Verdict::Stuck => format!("stuck: {missing} for {age}{waits}"),
@@ -148,6 +149,11 @@ fn name(process: &Process) -> String {
     format!("{}[{}]", process.name, process.pid)
 }
 
+fn stopped(processes: &[Process]) -> String {
+    let names: Vec<_> = processes.iter().map(name).collect();
+    format!("{}, which {} stopped", names.join(" or "), if names.len() == 1 { "is" } else { "are" })
+}
+
 /// The owner by number: a static program asks no name service.
 fn owner(uid: u32) -> String {
     if uid == 0 { "root".to_string() } else { format!("uid {uid}") }
@@ -176,7 +182,7 @@ mod tests {
         let row = Row { key: Key::from_raw(0x0d4d_1234).unwrap(), id: 1, uid: 0, operated: 1000, changed: 1000 };
         let lvcreate = Process { pid: 812, name: "lvcreate".into() };
         let waiters = if waiting > 0 { vec![lvcreate.clone()] } else { Vec::new() };
-        Entry { row, value: Some(value), waiting, waiters, last_pid: Some(812), last: Some(lvcreate) }
+        Entry { row, value: Some(value), waiting, waiters, stopped: Vec::new(), last_pid: Some(812), last: Some(lvcreate) }
     }
 
     fn after(seconds: u64) -> Circumstances {
@@ -188,6 +194,8 @@ mod tests {
         assert_eq!(verdict(&entry(1, 1), &after(240)), "stuck: 1 notification missing for 4 min, lvcreate[812] waits");
         assert_eq!(verdict(&entry(2, 1), &after(3)), "waiting for udev for 3 s, lvcreate[812] waits");
         assert_eq!(verdict(&entry(2, 0), &after(3)), "in use by lvcreate[812]");
+        let held = Entry { stopped: entry(0, 1).waiters, ..entry(0, 0) };
+        assert_eq!(verdict(&held, &after(60)), "in use, perhaps by lvcreate[812], which is stopped");
         let absent = Circumstances { udevd: Udevd::Absent, ..after(1) };
         assert_eq!(verdict(&entry(1, 1), &absent), "no udevd: 1 notification missing for 1 s, lvcreate[812] waits");
     }

@@ -64,6 +64,7 @@ fn every_json_key_of_a_cookie_is_in_its_page_and_no_other() {
         value: Some(1),
         waiting: 1,
         waiters: vec![process.clone()],
+        stopped: Vec::new(),
         last_pid: Some(812),
         last: Some(process),
     };

@@ -130,7 +130,7 @@ mod tests {
 
     fn entry(id: i32, value: u32) -> Entry {
         let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id, uid: 0, operated: 1000, changed: 1000 };
-        Entry { row, value: Some(value), waiting: 1, waiters: Vec::new(), last_pid: None, last: None }
+        Entry { row, value: Some(value), waiting: 1, waiters: Vec::new(), stopped: Vec::new(), last_pid: None, last: None }
     }
 
     #[test]

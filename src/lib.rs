@@ -23,6 +23,7 @@
 //! - [`info`]: all that is known of one device, gathered once. [`survey`]: all devices, with what is below and above each.
 //! - [`translate`]: kernel's names and numbers in a text become names. Pure.
 //! - [`uevent`]: events of the kernel and of udevd: parsing (pure), framing (pure), the netlink socket.
+//! - [`queue`]: whether udev has processed everything that the kernel has announced.
 //! - [`decision`]: what an event means: the decision table. Pure.
 //! - [`rulefiles`]: the udev rule files of device-mapper: which stand where, whose they are.
 //! - [`emit`]: from values to lines for udev, for people and for programs; all quoting.
@@ -60,6 +61,7 @@ pub mod name;
 pub mod nodes;
 pub mod path;
 pub mod process;
+pub mod queue;
 pub mod rulefiles;
 pub mod stdio;
 pub mod survey;

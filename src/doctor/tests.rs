@@ -26,7 +26,7 @@ fn found(udevd: Udevd, spoil: impl Fn(&Places)) -> Vec<(&'static str, Option<Str
     let world = World {
         places: &places,
         survey: system.survey(),
-        service: Service { udevd, busy: false, stand_in: false, completer: Completer::Absent },
+        service: Service { udevd, busy: false, idle: true, stand_in: false, completer: Completer::Absent },
         rules: RuleFiles::find(&places.root),
     };
     let diagnosis = diagnose(&world, &[]);

@@ -21,6 +21,7 @@ use crate::completer::Completer;
 use crate::cookie::reap::Circumstances;
 use crate::devno::Devno;
 use crate::info::{Info, Roots};
+use crate::queue::{self, Backlog};
 use crate::rulefiles::RuleFiles;
 use crate::text::printable;
 use crate::udevd::{Look, Udevd};
@@ -100,6 +101,8 @@ pub struct Service {
     pub udevd: Udevd,
     /// Whether it has events left.
     pub busy: bool,
+    /// Whether it is sure that none is on its way to it either.
+    pub idle: bool,
     /// Whether `dmhelper listen` stands in its place, to which rule files mean nothing.
     pub stand_in: bool,
     /// Who completes cookies in place of a process for each.
@@ -110,14 +113,15 @@ impl Service {
     fn find(roots: &Roots) -> Self {
         let look = Look::take(&roots.run_udev, &roots.proc);
         // Who may not find out sees at least the records.
-        let udevd = look.udevd.unwrap_or(Udevd::Absent);
+        let udevd = *look.udevd.as_ref().unwrap_or(&Udevd::Absent);
         let stand_in = udevd == Udevd::Running && look.processes.is_empty();
-        Self { udevd, busy: look.busy, stand_in, completer: Completer::find(&roots.run_dmhelper, &roots.proc) }
+        let idle = queue::of(&look, &roots.run_udev, &roots.proc) == Backlog::None;
+        Self { udevd, busy: look.busy, idle, stand_in, completer: Completer::find(&roots.run_dmhelper, &roots.proc) }
     }
 
     /// What is known beside a cookie.
     pub(crate) fn circumstances(self) -> Circumstances {
-        let busy = self.busy || self.completer.is_busy();
+        let busy = !self.idle || self.completer.is_busy();
         Circumstances { udevd: self.udevd, busy, now: SystemTime::now(), older_than: None }
     }
 }

@@ -9,7 +9,6 @@ pub mod happening;
 mod look;
 pub mod memory;
 pub mod monitor;
-pub mod queue;
 pub mod standalone;
 pub mod subject;
 mod threads;

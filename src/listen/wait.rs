@@ -14,13 +14,13 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::condition::{self, Condition, Facts, Work};
 use super::look::{self, Asked};
-use super::queue::{self, Backlog};
 use super::subject::Subject;
 use super::threads::EventThreads;
 use crate::devno::Devno;
 use crate::dm::Control;
 use crate::error::{Cause, Error, Result};
 use crate::info::{Roots, Sources};
+use crate::queue::{self, Backlog};
 use crate::udevd::Udevd;
 use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Received, Socket};
 use crate::uevent::{Source, Uevent};

@@ -10,6 +10,7 @@ use crate::cookie::reap::{self, Circumstances, Treatment};
 use crate::cookie::sem::Set;
 use crate::emit::cookies;
 use crate::error::{Error, Result};
+use crate::queue::{self, Backlog};
 use crate::terminal::Terminal;
 use crate::udevd::Look;
 
@@ -56,7 +57,7 @@ const RUN_DMHELPER: &str = "/run/dmhelper";
 fn circumstances(older_than: Option<Duration>) -> Result<Circumstances> {
     let (run, proc) = (Path::new(RUN_UDEV), Path::new(PROC));
     let look = Look::take(run, proc);
-    let busy = look.busy || Completer::find(Path::new(RUN_DMHELPER), proc).is_busy();
+    let busy = queue::of(&look, run, proc) != Backlog::None || Completer::find(Path::new(RUN_DMHELPER), proc).is_busy();
     Ok(Circumstances { udevd: look.udevd?, busy, now: SystemTime::now(), older_than })
 }
 

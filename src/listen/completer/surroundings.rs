@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::info::Roots;
-use crate::listen::queue::{self, Backlog};
+use crate::queue::{self, Backlog};
 use crate::udevd::{Look, Udevd};
 
 /// The namespaces that udevd and the completer need in common.
@@ -33,7 +33,7 @@ pub fn elsewhere(roots: &Roots) -> Option<Elsewhere> {
 pub(super) fn is_idle(Roots { run_udev, proc, .. }: &Roots) -> bool {
     let look = Look::take(run_udev, proc);
     match look.udevd {
-        Ok(Udevd::Running) => queue::of(look.processes, run_udev, proc) == Backlog::None,
+        Ok(Udevd::Running) => queue::of(&look, run_udev, proc) == Backlog::None,
         // One that was killed leaves the file behind that says that it is busy; a worker of it may go on.
         Ok(Udevd::Absent) => look.processes.is_empty(),
         Ok(Udevd::Stopped) | Err(_) => false,

@@ -37,4 +37,26 @@ kill -CONT "$job"
 wait_for_job "$job"
 assert_no_cookies
 assert_link /dev/mapper/held held
-step 'the end'
+step 'the tool went on'
+dmsetup remove held
+
+say 'who stands in for udevd has not read the event yet'
+stop_udevd
+rm -rf /run/udev
+dmhelper listen --claim-udev --daemon --pid-file /run/listen.pid
+kill -STOP "$(cat /run/listen.pid)"
+dmsetup create unread --table "$table" &
+job=$!
+wait_until 20 cookie_waited_for
+# Past the grace after which nothing more is expected of an idle udevd.
+sleep 12
+expect_line 'waiting for udev for .*, dmsetup\[' "$(dmhelper cookie list)"
+expect_line 'kept (udev may still complete it)' "$(dmhelper cookie reap --yes)"
+assert_explained cookie-waiting "$(dm_semaphores)"
+assert_eq 0 "$(dmhelper doctor | grep -c 'is stuck' || :)" 'nothing is stuck for doctor either'
+kill -CONT "$(cat /run/listen.pid)"
+wait_for_job "$job"
+assert_link /dev/mapper/unread unread
+dmsetup remove unread
+assert_no_cookies
+kill -TERM "$(cat /run/listen.pid)"

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::process::Process;
-use crate::udevd::{self, Look};
+use crate::udevd::{self, Look, Udevd};
 use crate::uevent::queued;
 
 /// What udevd has left to do.
@@ -30,12 +30,12 @@ pub enum Backlog {
 
 /// Finds it out.
 pub fn backlog(run_udev: &Path, proc: &Path) -> Backlog {
-    of(Look::take(run_udev, proc).processes, run_udev, proc)
+    of(&Look::take(run_udev, proc), run_udev, proc)
 }
 
 /// The same, of processes that were just looked for; in this order: events that are read meanwhile are not mistaken for
 /// processed ones.
-pub(super) fn of(processes: Vec<Process>, run_udev: &Path, proc: &Path) -> Backlog {
+pub fn of(Look { udevd, processes, .. }: &Look, run_udev: &Path, proc: &Path) -> Backlog {
     let stopped = processes.iter().any(Process::is_stopped);
     if udevd::has_queue(run_udev) {
         return Backlog::Some { stopped };
@@ -43,9 +43,13 @@ pub(super) fn of(processes: Vec<Process>, run_udev: &Path, proc: &Path) -> Backl
     if processes.len() > 1 {
         return Backlog::Unsure { stopped };
     }
+    let is_waiting = |sockets: Option<&[u64]>| fs::read(proc.join("net/netlink")).is_ok_and(|table| is_waiting(&table, sockets));
+    // Somebody listens in its place, who is not known: systemd, until it starts udevd, or `dmhelper listen`.
+    if processes.is_empty() && matches!(udevd, Ok(Udevd::Running)) && is_waiting(None) {
+        return Backlog::Unsure { stopped };
+    }
     for process in processes {
-        let sockets = sockets(&proc.join(process.pid.to_string()));
-        let waiting = fs::read(proc.join("net/netlink")).is_ok_and(|table| is_waiting(&table, sockets.as_deref()));
+        let waiting = is_waiting(sockets(&proc.join(process.pid.to_string())).as_deref());
         // An event that waits is read at once, unless udevd is stopped: then `queue` appears, and disappears.
         if waiting || Process::read(proc, process.pid).is_none_or(|process| !process.is_asleep()) {
             return Backlog::Unsure { stopped };
@@ -86,6 +90,17 @@ mod tests {
         assert!(!is_waiting(TABLE.as_bytes(), Some(&[])));
         assert!(is_waiting(TABLE.as_bytes(), None));
         assert!(!is_waiting(TABLE.replace(" 768 ", " 0   ").as_bytes(), None), "the other one subscribes to more");
+    }
+
+    #[test]
+    fn an_event_that_waits_for_who_listens_in_udevds_place_is_seen() {
+        let (proc, run) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let found = |udevd| of(&Look { udevd: Ok(udevd), busy: false, processes: Vec::new() }, run.path(), proc.path());
+        assert_eq!(found(Udevd::Running), Backlog::None);
+        fs::create_dir(proc.path().join("net")).unwrap();
+        fs::write(proc.path().join("net/netlink"), TABLE).unwrap();
+        assert_eq!(found(Udevd::Running), Backlog::Unsure { stopped: false });
+        assert_eq!(found(Udevd::Absent), Backlog::None, "whoever subscribes is no udevd");
     }
 
     #[test]

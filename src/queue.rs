@@ -43,19 +43,31 @@ pub fn of(Look { udevd, processes, .. }: &Look, run_udev: &Path, proc: &Path) ->
     if processes.len() > 1 {
         return Backlog::Unsure { stopped };
     }
-    let is_waiting = |sockets: Option<&[u64]>| fs::read(proc.join("net/netlink")).is_ok_and(|table| is_waiting(&table, sockets));
-    // Somebody listens in its place, who is not known: systemd, until it starts udevd, or `dmhelper listen`.
-    if processes.is_empty() && matches!(udevd, Ok(Udevd::Running)) && is_waiting(None) {
+    // Somebody listens in its place, who is not known: systemd, until it starts udevd, or `dmhelper listen`, which subscribes to
+    // udevd's events as well.
+    let anybody =
+        || fs::read(proc.join("net/netlink")).is_ok_and(|table| queued::rows(&table).any(|row| row.groups & 1 != 0 && row.waiting));
+    if processes.is_empty() && matches!(udevd, Ok(Udevd::Running)) && anybody() {
         return Backlog::Unsure { stopped };
     }
     for process in processes {
-        let waiting = is_waiting(sockets(&proc.join(process.pid.to_string())).as_deref());
+        let sockets = sockets(&proc.join(process.pid.to_string()));
+        let waiting = fs::read(proc.join("net/netlink")).is_ok_and(|table| is_waiting(&table, sockets.as_deref()));
         // An event that waits is read at once, unless udevd is stopped: then `queue` appears, and disappears.
         if waiting || Process::read(proc, process.pid).is_none_or(|process| !process.is_asleep()) {
             return Backlog::Unsure { stopped };
         }
     }
     if udevd::has_queue(run_udev) { Backlog::Some { stopped } } else { Backlog::None }
+}
+
+/// Whether one of them has subscribed to the kernel's events: what is sent from now on reaches it.
+pub(crate) fn is_subscribed(processes: &[Process], proc: &Path) -> bool {
+    let table = fs::read(proc.join("net/netlink")).unwrap_or_default();
+    processes.iter().filter_map(|process| sockets(&proc.join(process.pid.to_string()))).any(|sockets| {
+        let mut rows = queued::rows(&table);
+        rows.any(|row| row.groups & 1 != 0 && sockets.contains(&row.inode))
+    })
 }
 
 /// The inodes of a process's sockets; `None` for those who may not see them.
@@ -101,6 +113,27 @@ mod tests {
         fs::write(proc.path().join("net/netlink"), TABLE).unwrap();
         assert_eq!(found(Udevd::Running), Backlog::Unsure { stopped: false });
         assert_eq!(found(Udevd::Absent), Backlog::None, "whoever subscribes is no udevd");
+        fs::write(proc.path().join("net/netlink"), TABLE.replace(" 768 ", " 0   ")).unwrap();
+        assert_eq!(found(Udevd::Running), Backlog::Unsure { stopped: false }, "`listen` subscribes to more");
+    }
+
+    #[test]
+    fn who_has_subscribed_to_the_kernels_events_is_told_from_who_will() {
+        let proc = tempfile::tempdir().unwrap();
+        fs::create_dir_all(proc.path().join("net")).unwrap();
+        fs::create_dir_all(proc.path().join("8/fd")).unwrap();
+        fs::write(proc.path().join("8/stat"), "8 (systemd-udevd) S 1 8").unwrap();
+        let subscribed = |inode: u64| {
+            let _ = fs::remove_file(proc.path().join("8/fd/3"));
+            std::os::unix::fs::symlink(format!("socket:[{inode}]"), proc.path().join("8/fd/3")).unwrap();
+            is_subscribed(&Process::read(proc.path(), 8).into_iter().collect::<Vec<_>>(), proc.path())
+        };
+        assert!(!subscribed(7001), "no table");
+        fs::write(proc.path().join("net/netlink"), TABLE).unwrap();
+        assert!(subscribed(7001));
+        assert!(!subscribed(7003), "another protocol");
+        fs::write(proc.path().join("net/netlink"), TABLE.replace("00000001 768", "00000000 0  ")).unwrap();
+        assert!(!subscribed(7001), "made, and not bound");
     }
 
     #[test]

@@ -59,8 +59,9 @@ impl Look {
 
 fn state(processes: &[Process], alone: bool, path: &Path, proc: &Path) -> Result<Udevd> {
     // Another mount namespace may have a path of that name; here there must be one as well.
-    let listed = alone && path.exists() && is_listening(path, &proc.join("net/unix")).unwrap_or(false);
-    Ok(match listed || accepts(path)? {
+    let exists = path.symlink_metadata().is_ok();
+    let listed = alone && exists && is_listening(path, &proc.join("net/unix")).unwrap_or(false);
+    Ok(match listed || exists && accepts(path)? {
         true if !processes.is_empty() && processes.iter().all(Process::is_stopped) => Udevd::Stopped,
         true => Udevd::Running,
         false => Udevd::Absent,

@@ -18,6 +18,7 @@ use dmhelper::dm::abi::{DM_SUSPEND_FLAG, dm_ioctl};
 use dmhelper::dm::reply::Reply;
 use dmhelper::error::Error;
 use dmhelper::listen::engine::{Engine, Places};
+use dmhelper::listen::place::Place;
 use dmhelper::listen::standalone::process;
 use dmhelper::nodes::apply::Node;
 use dmhelper::udevdb::Record;
@@ -294,4 +295,15 @@ fn a_datagram_takes_no_memory() {
     let sender = nix::sys::socket::socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).unwrap();
     sendto(sender.as_raw_fd(), &[b'x'; 4096], &NetlinkAddr::new(port, 0), MsgFlags::empty()).unwrap();
     assert_eq!(receive(), (0, Ok(true)));
+}
+
+/// Asked before every completion.
+#[test]
+fn to_see_that_no_udevd_has_come_takes_no_memory() {
+    let run = tempfile::tempdir().unwrap();
+    let mut place = Place::free(run.path(), Path::new("/proc")).unwrap();
+    place.watch();
+    assert_eq!(count(|| place.is_taken()), (0, false));
+    place.claim().unwrap();
+    assert_eq!(count(|| place.is_taken()), (0, false));
 }

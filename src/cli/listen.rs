@@ -5,18 +5,16 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use argh::{ArgsInfo, FromArgs};
-use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, access};
 
 use crate::deadline::Timeout;
 use crate::dm::{Control, Selector};
 use crate::error::{Error, Result};
-use crate::listen::claim::Claim;
 use crate::listen::engine::{Engine, Places};
+use crate::listen::place::Place;
 use crate::listen::standalone::{self, Standalone};
 use crate::nodes::probe::Prober;
-use crate::udevd::Udevd;
 use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Socket};
 
 /// Do udevd's work where there is no udevd: device-mapper devices' links, records and cookies.
@@ -115,13 +113,16 @@ impl Listen {
         if self.complete_only {
             return completer::run(&self);
         }
-        refuse_beside_udevd()?;
+        let mut place = Place::free(Path::new(RUN_UDEV), Path::new(PROC))?;
         umask(Mode::from_bits_truncate(0o022));
         // Subscribed before the first look: what happens in between comes as an event.
-        let socket = Socket::open(true, false, self.queue)?;
+        let socket = Socket::open(true, true, self.queue)?;
         let control = open_control()?;
         let mut engine = engine(places)?;
-        let claim = self.claim_udev.then(|| Claim::new(Path::new(RUN_UDEV), Path::new(PROC))).transpose()?;
+        if self.claim_udev {
+            place.claim()?;
+        }
+        place.watch();
         standalone::remember(&mut engine, Path::new(RUN_UDEV), Path::new(SYS))?;
         let (present, seen) = standalone::look(&control, Path::new(SYS))?;
         for error in engine.look_around(&present, &seen) {
@@ -131,7 +132,7 @@ impl Listen {
         let buffer = vec![0; DATAGRAM_MAX];
         service::harden();
         self.ready()?;
-        let standalone = Standalone { engine, socket, control: &control, claim, buffer, stop, sys: Path::new(SYS), proc: Path::new(PROC) };
+        let standalone = Standalone { engine, socket, control: &control, place, buffer, stop, sys: Path::new(SYS), proc: Path::new(PROC) };
         let counts = standalone.run();
         self.gone();
         let counts = counts?;
@@ -203,7 +204,7 @@ impl EventCommand {
         for (key, value) in std::env::vars_os() {
             properties.extend([key.as_encoded_bytes(), b"=", value.as_encoded_bytes(), b"\0"].concat());
         }
-        refuse_beside_udevd()?;
+        Place::free(Path::new(RUN_UDEV), Path::new(PROC))?;
         let event = crate::uevent::Uevent::from_properties(&properties)
             .filter(|event| event.get("ACTION").is_some() && event.get("DEVPATH").is_some())
             .ok_or_else(|| Error::usage("event", "environment", "no ACTION and DEVPATH: the device manager runs this for each uevent"))?;
@@ -226,13 +227,5 @@ impl EventCommand {
                 Err(error)
             }
         }
-    }
-}
-
-/// Two who complete one cookie make its tool fail.
-fn refuse_beside_udevd() -> Result<()> {
-    match Udevd::find(Path::new(RUN_UDEV), Path::new(PROC))? {
-        Udevd::Absent => Ok(()),
-        _ => Err(Error::os("listen", "uevents", Errno::EADDRINUSE).advise("a udevd is running: the events are its own")),
     }
 }

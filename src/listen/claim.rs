@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub struct Claim {
     listener: UnixListener,
     path: PathBuf,
     /// Device and inode of what was bound: whoever takes the path over later has another one there.
-    bound: Option<(u64, u64)>,
+    bound: Option<Identity>,
     /// Who was answered and may still have something to say.
     answered: VecDeque<UnixStream>,
 }
@@ -104,8 +104,12 @@ impl Drop for Claim {
     }
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+/// Device and inode.
+pub(super) type Identity = (u64, u64);
+
+/// Which socket is there.
+pub(super) fn identity(path: &Path) -> Option<Identity> {
+    fs::symlink_metadata(path).ok().filter(|found| found.file_type().is_socket()).map(|found| (found.dev(), found.ino()))
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ pub fn run(
                         reports
                     }
                     Received::Empty if repairing => {
-                        tracker.ledger.mark(sequence_number(roots));
+                        tracker.ledger.mark(sequence_number(&roots.sys));
                         Vec::new()
                     }
                     Received::Empty => break,

@@ -10,8 +10,9 @@ use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::claim::Claim;
 use super::engine::{Engine, Seen};
+use super::handover::Held;
+use super::place::Place;
 use crate::cookie::census;
 use crate::cookie::sem::{self, Completion};
 use crate::devno::Devno;
@@ -39,16 +40,26 @@ pub struct Counts {
     pub overruns: u64,
 }
 
+/// Why no more events are handled.
+enum Drained {
+    /// There are none.
+    All,
+    /// It is time to look at other things.
+    Enough,
+    /// A udevd has come, and this event may be its own.
+    Taken(Held),
+}
+
 /// The loop and what it needs.
 pub struct Standalone<'a> {
     /// Decides and acts.
     pub engine: Engine,
-    /// Where events come from; subscribed before the first look around.
+    /// Where events come from, the kernel's and, once one has come, a udevd's; subscribed before the first look around.
     pub socket: Socket,
     /// The control node, for looking around.
     pub control: &'a Control,
-    /// The place of udevd, if it was claimed.
-    pub claim: Option<Claim>,
+    /// The place of udevd, claimed or not.
+    pub place: Place,
     /// Room for one datagram: [`DATAGRAM_MAX`](crate::uevent::socket::DATAGRAM_MAX) bytes, which are there before memory is locked.
     pub buffer: Vec<u8>,
     /// A pipe that becomes readable when the loop is to end.
@@ -60,8 +71,8 @@ pub struct Standalone<'a> {
 }
 
 impl Standalone<'_> {
-    /// Follows events until told to stop, or until a udevd takes its place back. Then it gives the claim up and goes on
-    /// until the cookies that were made while it stood are complete.
+    /// Follows events until told to stop, or until a udevd has come. When told, it gives the claim up and goes on until the
+    /// cookies that were made while it stood are complete.
     pub fn run(mut self) -> Result<Counts> {
         let mut counts = Counts::default();
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -69,18 +80,12 @@ impl Standalone<'_> {
         loop {
             let stopping = self.wait()?;
             // In this order: an event that came before a call is handled before the call is answered.
-            if let Some(claim) = &mut self.claim {
+            if let Some(claim) = &mut self.place.claim {
                 callers.extend(claim.callers());
             }
-            let all = self.drain(&mut buffer, &mut counts)?;
-            if let Some(claim) = &mut self.claim {
-                if !claim.is_ours() {
-                    log::info!("listen: a udevd has taken over");
-                    return Ok(counts);
-                }
-                if all {
-                    claim.answer(std::mem::take(&mut callers));
-                }
+            let Some(all) = self.serve(&mut buffer, &mut counts)? else { return Ok(counts) };
+            if let Some(claim) = self.place.claim.as_mut().filter(|_| all) {
+                claim.answer(std::mem::take(&mut callers));
             }
             if stopping {
                 let _ = self.stop.read(&mut [0; 1]);
@@ -92,22 +97,27 @@ impl Standalone<'_> {
 
     /// Sleeps until something has happened; tells whether we are to stop.
     fn wait(&self) -> Result<bool> {
-        let sources = [self.socket.as_fd(), self.stop.as_fd()].into_iter().chain(self.claim.as_ref().map(AsFd::as_fd));
-        let mut fds: ArrayVec<_, 3> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => Ok(fds.get(1).is_some_and(|stop| stop.any().unwrap_or(false))),
-            Err(errno) => Err(Error::os("wait for", "uevents", errno)),
-        }
+        let sources = [self.socket.as_fd(), self.stop.as_fd()].into_iter();
+        let sources = sources.chain(self.place.claim.as_ref().map(AsFd::as_fd)).chain(self.place.changes());
+        let mut fds: ArrayVec<_, 4> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
+        let stopping = match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => fds.get(1).is_some_and(|stop| stop.any().unwrap_or(false)),
+            Err(errno) => return Err(Error::os("wait for", "uevents", errno)),
+        };
+        self.place.heard();
+        Ok(stopping)
     }
 
     /// First nobody starts to wait for us any more; then whoever has started is answered, within reason.
     fn finish(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
         const REASON: Duration = Duration::from_secs(10);
         const PAUSE: u16 = 100;
-        let claimed = self.claim.take().is_some();
+        let claimed = self.place.give_up();
         let deadline = Instant::now() + REASON;
         loop {
-            self.drain(buffer, counts)?;
+            if self.serve(buffer, counts)?.is_none() {
+                return Ok(());
+            }
             let waited_for = claimed && census::take(self.proc).is_ok_and(|(entries, _)| entries.iter().any(|entry| entry.row.uid == 0));
             if !waited_for || Instant::now() >= deadline {
                 return Ok(());
@@ -117,22 +127,35 @@ impl Standalone<'_> {
         }
     }
 
+    /// Handles queued events and tells whether these were all; `None` when a udevd has come and all is handed over
+    /// to it.
+    fn serve(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<Option<bool>> {
+        let first = match self.drain(buffer, counts)? {
+            Drained::Taken(first) => Some(first),
+            _ if self.place.is_taken() => None,
+            Drained::All => return Ok(Some(true)),
+            Drained::Enough => return Ok(Some(false)),
+        };
+        let over = self.hand_over(first, buffer, counts)?;
+        Ok((!over).then_some(false))
+    }
+
     /// Handles all queued events. A loss is repaired after them: the kernel tells it before it hands out the events
-    /// that it kept, which are older. Tells whether these were all.
-    fn drain(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<bool> {
+    /// that it kept, which are older.
+    fn drain(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<Drained> {
         let mut lost = false;
         let before = counts.events;
         loop {
             // A storm must not keep us from hearing that we are to stop.
             if !lost && counts.events - before >= AT_ONCE {
-                return Ok(false);
+                return Ok(Drained::Enough);
             }
             match self.socket.receive(buffer)? {
                 Received::Empty if lost => {
                     self.recover();
                     lost = false; // What happened meanwhile is queued again.
                 }
-                Received::Empty => return Ok(true),
+                Received::Empty => return Ok(Drained::All),
                 Received::Dropped => counts.dropped += 1,
                 Received::Overrun => {
                     counts.overruns += 1;
@@ -140,7 +163,19 @@ impl Standalone<'_> {
                 }
                 Received::Event(Source::Kernel, event) if event.is_device_mapper() => {
                     counts.events += 1;
-                    counts.completed += u64::from(process(&mut self.engine, event));
+                    // Looked at twice: to handle an event may take long, where there is a prober.
+                    let taken = self.place.is_taken();
+                    let handled = if taken { Ok(()) } else { self.engine.handle(event) };
+                    if taken || event.cookie().is_some() && self.place.is_taken() {
+                        if let Err(error) = handled {
+                            log::error!("{error}");
+                        }
+                        if lost {
+                            self.name_waited_for();
+                        }
+                        return Ok(Drained::Taken(Held::new(event, !taken)));
+                    }
+                    counts.completed += u64::from(complete(event, handled));
                 }
                 Received::Event(..) => {}
             }
@@ -154,6 +189,11 @@ impl Standalone<'_> {
             Ok((present, seen)) => self.engine.look_around(&present, &seen).iter().for_each(|error| log::error!("{error}")),
             Err(error) => log::error!("{error}"),
         }
+        self.name_waited_for();
+    }
+
+    /// Names the cookies that may have lost events.
+    pub(super) fn name_waited_for(&self) {
         match census::take(self.proc) {
             Ok((entries, _)) => entries.iter().filter(|entry| entry.waiting > 0).for_each(|entry| {
                 log::warn!("listen: cookie {} is waited for and may have lost its events; see `dmhelper cookie list`", entry.row.key);
@@ -166,6 +206,11 @@ impl Standalone<'_> {
 /// Acts on one event and then completes its cookie, whatever the acting came to. Tells whether there was one.
 pub fn process(engine: &mut Engine, event: Uevent<'_>) -> bool {
     let handled = engine.handle(event);
+    complete(event, handled)
+}
+
+/// Completes the cookie of an event that was acted on. Tells whether there was one.
+pub(super) fn complete(event: Uevent<'_>, handled: Result<()>) -> bool {
     let cookie = event.cookie();
     let completed = cookie.and_then(|cookie| Some((cookie, cookie.key()?))).map(|(cookie, key)| (cookie, sem::complete(key)));
     // The semaphore first; whatever there is to say comes after it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use super::happening::{self, Origin, Report, What};
@@ -18,8 +19,8 @@ use crate::uevent::{Source, Uevent};
 const PENDING_MAX: usize = 1 << 16;
 
 /// The number of the kernel's last event.
-pub(super) fn sequence_number(roots: &Roots) -> Option<u64> {
-    fs::read_to_string(roots.sys.join("kernel/uevent_seqnum")).ok()?.trim().parse().ok()
+pub(super) fn sequence_number(sys: &Path) -> Option<u64> {
+    fs::read_to_string(sys.join("kernel/uevent_seqnum")).ok()?.trim().parse().ok()
 }
 
 /// What the kernel told and udevd has not answered yet.
@@ -47,7 +48,7 @@ impl<'a> Tracker<'a> {
             Err(error) if *error.cause() == Cause::Denied => None,
             Err(error) => return Err(error),
         };
-        let ledger = Ledger::new(sequence_number(roots));
+        let ledger = Ledger::new(sequence_number(&roots.sys));
         let mut tracker = Self { roots, control, memory: Memory::default(), pending: BTreeMap::new(), ledger };
         tracker.rescan()?;
         Ok(tracker)

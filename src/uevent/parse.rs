@@ -23,6 +23,11 @@ impl<'a> Uevent<'a> {
         (properties.last() == Some(&0)).then_some(Self(properties))
     }
 
+    /// The properties as they came.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
     /// All properties, in their order; what is no `KEY=VALUE` is left out.
     pub fn properties(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         self.0.split(|&b| b == 0).filter_map(|property| {

@@ -1,0 +1,153 @@
+//! udevd's place at `/run/udev/control`: free, or claimed by us; and whether a udevd has come to it since.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+use super::claim::{Claim, Identity, identity};
+use crate::error::{Error, Result};
+use crate::udevd::Udevd;
+
+/// The place, in which there was no udevd at first.
+#[derive(Debug)]
+pub struct Place {
+    pub(super) run_udev: PathBuf,
+    pub(super) proc: PathBuf,
+    control: PathBuf,
+    pub(super) claim: Option<Claim>,
+    /// A socket that nobody listened on: a udevd that was killed has left it.
+    vacant: Option<Identity>,
+    changes: Option<Inotify>,
+}
+
+impl Place {
+    /// Finds it free; two who complete one cookie make its tool fail.
+    pub fn free(run_udev: &Path, proc: &Path) -> Result<Self> {
+        let control = run_udev.join("control");
+        let vacant = identity(&control); // before the look: whoever comes after it is another one
+        if Udevd::find(run_udev, proc)? != Udevd::Absent {
+            return Err(Error::os("listen", "uevents", Errno::EADDRINUSE).advise("a udevd is running: the events are its own"));
+        }
+        Ok(Self { run_udev: run_udev.into(), proc: proc.into(), control, claim: None, vacant, changes: None })
+    }
+
+    /// Takes it, so that we are taken for udevd.
+    pub fn claim(&mut self) -> Result<()> {
+        self.claim = Some(Claim::new(&self.run_udev, &self.proc)?);
+        Ok(())
+    }
+
+    /// Gives it up; tells whether it was claimed.
+    pub(super) fn give_up(&mut self) -> bool {
+        self.vacant = None;
+        self.claim.take().is_some()
+    }
+
+    /// From here on whoever comes is announced. Where that cannot be had, it is noticed with the next event.
+    pub fn watch(&mut self) {
+        let _ = fs::create_dir_all(&self.run_udev);
+        let watched = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).and_then(|changes| {
+            changes.add_watch(&self.run_udev, AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)?;
+            Ok(changes)
+        });
+        match watched {
+            Ok(changes) => self.changes = Some(changes),
+            Err(errno) => log::warn!("{}", Error::os("watch", self.run_udev.as_os_str().as_bytes(), errno)),
+        }
+    }
+
+    /// What becomes readable when somebody comes.
+    pub(super) fn changes(&self) -> Option<BorrowedFd<'_>> {
+        self.changes.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Forgets what was announced; no memory is taken for it.
+    pub(super) fn heard(&self) {
+        let Some(changes) = &self.changes else { return };
+        while nix::unistd::read(changes, &mut [0; 4096]).is_ok_and(|length| length > 0) {}
+    }
+
+    /// Whether a udevd has come, or what looks like one: one look at the path.
+    pub fn is_taken(&self) -> bool {
+        match &self.claim {
+            Some(claim) => !claim.is_ours(),
+            None => identity(&self.control).is_some_and(|found| Some(found) != self.vacant),
+        }
+    }
+
+    /// Whether nothing is there any more, neither ours nor anybody's.
+    pub(super) fn is_deserted(&self) -> bool {
+        identity(&self.control).is_none()
+    }
+
+    /// Who came has gone again, or was none: what it left is no udevd. Tells whether we are where we were before.
+    pub(super) fn is_free_again(&mut self) -> bool {
+        self.vacant = identity(&self.control);
+        self.claim.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+    use std::os::fd::{AsRawFd, OwnedFd};
+
+    fn udevd(run: &Path) -> OwnedFd {
+        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        bind(socket.as_raw_fd(), &UnixAddr::new(&run.join("control")).unwrap()).unwrap();
+        socket
+    }
+
+    #[test]
+    fn a_udevd_that_comes_to_a_free_place_is_announced_and_seen() {
+        let run = tempfile::tempdir().unwrap();
+        drop(udevd(run.path())); // Nobody listens on it.
+        let mut place = Place::free(run.path(), Path::new("/proc")).unwrap();
+        place.watch();
+        assert!(!place.is_taken());
+        let announced = |place: &Place| {
+            let mut fds = [nix::poll::PollFd::new(place.changes().unwrap(), nix::poll::PollFlags::POLLIN)];
+            nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO).unwrap() == 1
+        };
+        assert!(!announced(&place));
+        // The old file stays, so that its number is not used again: below /run no number ever is.
+        fs::rename(run.path().join("control"), run.path().join("old")).unwrap();
+        let comes = udevd(run.path());
+        assert!(announced(&place));
+        assert!(place.is_taken() && !place.is_deserted());
+        place.heard();
+        assert!(!announced(&place));
+        assert!(place.is_free_again() && !place.is_taken(), "had it been none");
+        listen(&comes, Backlog::new(1).unwrap()).unwrap();
+        assert!(Place::free(run.path(), Path::new("/proc")).unwrap_err().to_string().contains("a udevd is running"));
+    }
+
+    #[test]
+    fn a_file_that_a_device_manager_has_made_is_no_udevd() {
+        let run = tempfile::tempdir().unwrap();
+        let place = Place::free(run.path(), Path::new("/proc")).unwrap();
+        fs::write(run.path().join("control"), "").unwrap();
+        assert!(!place.is_taken() && place.is_deserted());
+    }
+
+    #[test]
+    fn a_claimed_place_is_taken_when_another_is_at_the_path_and_not_when_it_is_given_up() {
+        let run = tempfile::tempdir().unwrap();
+        let mut place = Place::free(run.path(), Path::new("/proc")).unwrap();
+        place.claim().unwrap();
+        assert!(!place.is_taken());
+        fs::remove_file(run.path().join("control")).unwrap();
+        assert!(place.is_taken() && place.is_deserted());
+        let _udevd = udevd(run.path());
+        assert!(place.is_taken() && !place.is_deserted());
+        assert!(!place.is_free_again(), "the claim is lost");
+        assert!(place.give_up());
+        assert!(!place.give_up() && place.is_taken());
+        assert!(run.path().join("control").exists());
+    }
+}

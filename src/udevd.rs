@@ -87,12 +87,15 @@ fn accepts(path: &Path) -> Result<bool> {
     }
 }
 
-/// Whether the kernel lists a listening socket of that path (unix(7), /proc/net/unix: `__SO_ACCEPTCON` is 0x10000).
+/// Whether the kernel lists a listening socket of that path (unix(7), /proc/net/unix: `__SO_ACCEPTCON` is 0x10000). It lists
+/// the path that was bound: `listen`, which claims udevd's, has bound that with its own number behind a dot, and linked it.
 fn is_listening(path: &Path, table: &Path) -> Result<bool> {
     let text = fs::read(table).map_err(|error| Error::io("read", table.as_os_str().as_bytes(), &error))?;
     Ok(text.split(|&b| b == b'\n').any(|line| {
         let mut fields = line.split(|&b| b == b' ').filter(|field| !field.is_empty());
-        fields.nth(3) == Some(b"00010000") && fields.nth(3) == Some(path.as_os_str().as_bytes())
+        let number = |rest: &[u8]| rest.strip_prefix(b".").is_some_and(|digits| digits.iter().all(u8::is_ascii_digit));
+        let is_path = |bound: &[u8]| bound.strip_prefix(path.as_os_str().as_bytes()).is_some_and(|rest| rest.is_empty() || number(rest));
+        fields.nth(3) == Some(b"00010000") && fields.nth(3).is_some_and(is_path)
     }))
 }
 
@@ -130,6 +133,10 @@ mod tests {
         let _listener = UnixListener::bind(&path).unwrap();
         assert!(is_listening(&path, Path::new("/proc/net/unix")).unwrap());
         assert!(!is_listening(&directory.path().join("contro"), Path::new("/proc/net/unix")).unwrap());
+        let claim = directory.path().join("claim");
+        let _claim = UnixListener::bind(claim.with_extension("812")).unwrap();
+        assert!(is_listening(&claim, Path::new("/proc/net/unix")).unwrap());
+        assert!(!is_listening(&claim.with_extension("81"), Path::new("/proc/net/unix")).unwrap());
         // One that has a path and does not listen is on the list as well.
         let speaker = directory.path().join("speaker");
         let _speaker = UnixDatagram::bind(&speaker).unwrap();

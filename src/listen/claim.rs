@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
@@ -22,7 +24,7 @@ use crate::udevd::Udevd;
 pub struct Claim {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and inode of what was bound: whoever takes the path over later has another one there.
+    /// What was bound: whoever takes the path over later has another one there.
     bound: Option<Identity>,
     /// Who was answered and may still have something to say.
     answered: VecDeque<UnixStream>,
@@ -30,24 +32,48 @@ pub struct Claim {
 
 /// More of them than this are not waited for.
 const ANSWERED_MAX: usize = 64;
+/// From bind(2) to listen(2), and plenty.
+const ABOUT_TO_LISTEN: Duration = Duration::from_millis(20);
 
 impl Claim {
     /// Claims `RUN/control`; refuses where a udevd, or another claim, is alive.
     pub fn new(run_udev: &Path, proc: &Path) -> Result<Self> {
         let path = run_udev.join("control");
         let failed = |errno| Error::os("claim", path.as_os_str().as_bytes(), errno);
-        if Udevd::find(run_udev, proc)? != Udevd::Absent {
-            return Err(failed(Errno::EADDRINUSE).advise("a udevd is running: stop it first, or leave the events to it"));
+        let taken = || failed(Errno::EADDRINUSE).advise("a udevd is running: stop it first, or leave the events to it");
+        let is_absent = || Udevd::find(run_udev, proc).map(|udevd| udevd == Udevd::Absent);
+        let left = identity(&path); // before the look, which takes long enough for a udevd to start
+        if !is_absent()? {
+            return Err(taken());
         }
         fs::create_dir_all(run_udev).map_err(|error| Error::io("create", run_udev.as_os_str().as_bytes(), &error))?;
-        let _ = fs::remove_file(&path); // What a killed one has left; bind says if it could not be removed.
+        if let Some(left) = left {
+            // What a killed one has left, or one that has bound it and is about to listen.
+            thread::sleep(ABOUT_TO_LISTEN);
+            if !is_absent()? {
+                return Err(taken());
+            }
+            remove(&path, left);
+        }
         let socket =
             socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None).map_err(failed)?;
-        bind(socket.as_raw_fd(), &UnixAddr::new(&path).map_err(failed)?).map_err(failed)?;
-        listen(&socket, Backlog::new(16).map_err(failed)?).map_err(failed)?;
+        // Under a name of its own first: what is at the path right after bind(2) need not be what was bound.
+        let aside = aside(&path);
+        let _ = fs::remove_file(&aside);
+        bind(socket.as_raw_fd(), &UnixAddr::new(&aside).map_err(failed)?).map_err(failed)?;
+        let bound = identity(&aside);
+        let linked = listen(&socket, Backlog::new(16).map_err(failed)?).map_err(failed).and_then(|()| {
+            // Fails where anything is: whoever came meanwhile was first.
+            fs::hard_link(&aside, &path).map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => taken(),
+                _ => Error::io("claim", path.as_os_str().as_bytes(), &error),
+            })
+        });
+        let _ = fs::remove_file(&aside);
+        linked?;
         // The standard library's type for a stream: what it does with a socket is the same for both.
         let listener = UnixListener::from(socket);
-        Ok(Self { listener, bound: identity(&path), path: path.clone(), answered: VecDeque::with_capacity(ANSWERED_MAX) })
+        Ok(Self { listener, bound, path: path.clone(), answered: VecDeque::with_capacity(ANSWERED_MAX) })
     }
 
     /// Whether the path still leads to us. A udevd that starts takes it.
@@ -98,18 +124,45 @@ impl AsFd for Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.is_ours() {
-            let _ = fs::remove_file(&self.path);
+        if let Some(bound) = self.bound {
+            remove(&self.path, bound);
         }
     }
 }
 
-/// Device and inode.
-pub(super) type Identity = (u64, u64);
+/// What a file is known by. Where inode numbers are used again, which they are not below /run, its time tells: a socket's
+/// never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+    made: (i64, i64),
+    pub(super) is_socket: bool,
+}
 
-/// Which socket is there.
+/// What is there.
 pub(super) fn identity(path: &Path) -> Option<Identity> {
-    fs::symlink_metadata(path).ok().filter(|found| found.file_type().is_socket()).map(|found| (found.dev(), found.ino()))
+    let found = fs::symlink_metadata(path).ok()?;
+    let made = (found.mtime(), found.mtime_nsec());
+    Some(Identity { device: found.dev(), inode: found.ino(), made, is_socket: found.file_type().is_socket() })
+}
+
+/// A name beside it that no other process uses. [`Udevd::find`] knows it.
+fn aside(path: &Path) -> PathBuf {
+    path.with_extension(std::process::id().to_string())
+}
+
+/// Removes a file, if it is this one. It is looked at where nobody puts another in its place; whose it is after all gets
+/// its path back.
+fn remove(path: &Path, file: Identity) {
+    let aside = aside(path);
+    if identity(path) != Some(file) || fs::rename(path, &aside).is_err() {
+        return;
+    }
+    if identity(&aside) != Some(file) {
+        let _ = fs::hard_link(&aside, path);
+    }
+    let _ = fs::remove_file(&aside);
 }
 
 #[cfg(test)]
@@ -174,6 +227,38 @@ mod tests {
         assert!(!claim.is_ours());
         drop(claim);
         assert!(run.path().join("control").exists());
+    }
+
+    /// Starts as udevd does: what is in its way is removed.
+    fn start_udevd(path: &Path) -> std::os::fd::OwnedFd {
+        let udevd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        while bind(udevd.as_raw_fd(), &UnixAddr::new(path).unwrap()).is_err() {
+            let _ = fs::remove_file(path);
+        }
+        listen(&udevd, Backlog::new(1).unwrap()).unwrap();
+        udevd
+    }
+
+    #[test]
+    fn a_udevd_that_starts_while_the_place_is_claimed_keeps_it() {
+        let run = tempfile::tempdir().unwrap();
+        let path = run.path().join("control");
+        for round in 0..60 {
+            drop(start_udevd(&path)); // Killed.
+            thread::sleep(Duration::from_millis(5));
+            thread::scope(|scope| {
+                let udevd = scope.spawn(|| {
+                    thread::sleep(Duration::from_micros(round * 500));
+                    (start_udevd(&path), identity(&path))
+                });
+                let claim = Claim::new(run.path(), Path::new("/proc"));
+                let (_udevd, bound) = udevd.join().unwrap();
+                assert_eq!(identity(&path), bound, "round {round}: {claim:?}");
+                assert!(claim.is_err() || claim.is_ok_and(|claim| !claim.is_ours()));
+                assert_eq!(identity(&path), bound, "round {round}, at the end of the claim");
+            });
+        }
+        assert_eq!(fs::read_dir(run.path()).unwrap().count(), 1, "nothing else stays");
     }
 
     #[test]

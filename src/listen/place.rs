@@ -75,13 +75,13 @@ impl Place {
     pub fn is_taken(&self) -> bool {
         match &self.claim {
             Some(claim) => !claim.is_ours(),
-            None => identity(&self.control).is_some_and(|found| Some(found) != self.vacant),
+            None => identity(&self.control).is_some_and(|found| found.is_socket && Some(found) != self.vacant),
         }
     }
 
     /// Whether nothing is there any more, neither ours nor anybody's.
     pub(super) fn is_deserted(&self) -> bool {
-        identity(&self.control).is_none()
+        !identity(&self.control).is_some_and(|found| found.is_socket)
     }
 
     /// Who came has gone again, or was none: what it left is no udevd. Tells whether we are where we were before.

@@ -164,7 +164,9 @@ impl Database {
     }
 
     /// Writes a record in udev's own format, as one that outlives the change from the initramfs to the real root (the
-    /// sticky bit, udev's `db_persist`). Replaced by rename: no reader sees half of it.
+    /// sticky bit, udev's `db_persist`). Replaced by rename: no reader sees half of it. When that fails there is none
+    /// afterwards: rules take a device without a record for one that was activated where nobody looked, but believe an old
+    /// record that says that it is not active.
     pub fn write(&mut self, devno: Devno, record: &Record) -> Result<()> {
         let path = self.path.below(&self.directory, format_args!("b{devno}"));
         let temporary = self.temporary.below(&self.directory, format_args!(".#b{devno}"));
@@ -180,7 +182,11 @@ impl Database {
             file.set_permissions(fs::Permissions::from_mode(0o1644))?;
             fs::rename(temporary, path)
         });
-        written.map_err(|error| Error::io("write", path.as_os_str().as_bytes(), &error))
+        written.map_err(|error| {
+            let _ = fs::remove_file(temporary);
+            let _ = fs::remove_file(path);
+            Error::io("write", path.as_os_str().as_bytes(), &error)
+        })
     }
 
     /// Removes a device's record; there may be none.

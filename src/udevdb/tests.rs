@@ -65,6 +65,21 @@ fn a_record_that_is_written_is_read_back() {
 }
 
 #[test]
+fn a_record_that_cannot_be_written_leaves_none_rather_than_an_old_one() {
+    let run = tempfile::tempdir().unwrap();
+    let devno = Devno::new(253, 9).unwrap();
+    let mut database = Database::new(run.path());
+    database.write(devno, &Record::default()).unwrap();
+    std::os::unix::fs::symlink("/dev/full", run.path().join("data/.#b253:9")).unwrap();
+    let error = database.write(devno, &Record::parse(LVM)).unwrap_err();
+    assert!(error.to_string().contains("No space left"), "{error}");
+    assert_eq!(fs::read_dir(run.path().join("data")).unwrap().count(), 0);
+    assert!(!database.holds(devno));
+    database.write(devno, &Record::parse(LVM)).unwrap();
+    assert_eq!(Record::read(run.path(), devno).unwrap(), Some(Record::parse(LVM)));
+}
+
+#[test]
 fn a_missing_record_is_none_and_an_unreadable_one_an_error() {
     let root = tempfile::tempdir().unwrap();
     let devno = Devno::new(253, 0).unwrap();

@@ -141,6 +141,20 @@ fn of_two_claimants_the_higher_priority_has_the_link_and_the_loser_gets_it_back(
 }
 
 #[test]
+fn a_record_that_could_not_be_written_is_written_with_the_next_event() {
+    let mut rig = Rig::new();
+    rig.event("add", 1, "");
+    assert!(rig.record(1).is_some());
+    rig.set(device(1, "one", "ONE-1"));
+    std::os::unix::fs::symlink("/dev/full", rig.directory.path().join("run/data/.#b253:1")).unwrap();
+    assert!(rig.try_event("change", 1, "DM_COOKIE=4194304\0").unwrap_err().to_string().contains("No space left"));
+    assert_eq!(rig.target("mapper/one").as_deref(), Some("../dm-1"), "the links are there");
+    assert!(rig.record(1).is_none(), "no record says that it is not active");
+    rig.event("change", 1, "");
+    assert!(rig.record(1).unwrap().flags().contains(Flags::PRIMARY_SOURCE));
+}
+
+#[test]
 fn a_spurious_event_keeps_the_flags_that_the_tool_asked_for() {
     let mut rig = Rig::new();
     rig.set(device(0, "x", ""));

@@ -62,6 +62,32 @@ wait_until 20 listen_is_gone
 assert_no_link /run/listen.pid
 rm -rf /run/udev
 
+# --- a record for which there is no room
+mkdir -p /run/udev/data
+mount -t tmpfs -o size=64k none /run/udev/data
+dmhelper listen --claim-udev --pid-file /run/listen.pid 2>/run/listen.log &
+job=$!
+wait_until 20 test -s /run/listen.pid
+dmsetup create --notable full
+dmsetup load full --table '0 2048 error' # announces it
+wait_until 20 test -s "/run/udev/data/b$(cat /sys/block/"$(kernel_name full)"/dev)"
+cat /dev/zero >/run/udev/data/full 2>/dev/null || :
+dmsetup resume full
+assert_link /dev/mapper/full full
+expect_line 'write .*/run/udev/data/b[0-9:]*: No space left on device' "$(cat /run/listen.log)"
+rm /run/udev/data/full
+kill -TERM "$job"
+wait_for_job "$job"
+start_udevd
+replay add
+assert_link /dev/mapper/full full
+expect_line S:mapper/full "$(cat "/run/udev/data/b$(cat /sys/block/"$(kernel_name full)"/dev)")"
+dmsetup remove full
+assert_no_link /dev/mapper/full
+stop_udevd
+umount /run/udev/data
+rm -rf /run/udev
+
 # --- one call for each event, as mdev and mdevd make them
 mkdir -p /run/udev
 touch /run/udev/control # so that tools synchronise

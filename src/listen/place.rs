@@ -25,12 +25,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// Finds it free; two who complete one cookie make its tool fail.
+    /// Finds it free, or refuses.
     pub fn free(run_udev: &Path, proc: &Path) -> Result<Self> {
         let control = run_udev.join("control");
         let vacant = identity(&control); // before the look: whoever comes after it is another one
         if Udevd::find(run_udev, proc)? != Udevd::Absent {
-            return Err(Error::os("listen", "uevents", Errno::EADDRINUSE).advise("a udevd is running: the events are its own"));
+            return Err(refusal());
         }
         Ok(Self { run_udev: run_udev.into(), proc: proc.into(), control, claim: None, vacant, changes: None })
     }
@@ -89,6 +89,11 @@ impl Place {
         self.vacant = identity(&self.control);
         self.claim.is_none()
     }
+}
+
+/// Two who complete one cookie make its tool fail.
+pub fn refusal() -> Error {
+    Error::os("listen", "uevents", Errno::EADDRINUSE).advise("a udevd is running: the events are its own")
 }
 
 #[cfg(test)]

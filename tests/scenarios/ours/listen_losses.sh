@@ -114,6 +114,13 @@ assert_eq '' "$(find /run/udev/data -name 'b25*')" 'records after the removal'
 assert_no_cookies
 kill "$manager"
 wait "$manager" || :
+# Whatever cannot be found out, the cookie is completed.
+cookie=$(dmhelper cookie create)
+dmhelper cookie inc "$cookie"
+ln -sf control /run/udev/control
+assert_fails env ACTION=change DEVPATH=/devices/virtual/block/dm-77 SUBSYSTEM=block DM_COOKIE=$((cookie & 0xffff)) dmhelper event
+rm /run/udev/control
+dmhelper cookie wait --without-udevd --timeout 10s "$cookie"
 rm -rf /run/udev
 start_udevd
 dmsetup create last --table '0 2048 error'

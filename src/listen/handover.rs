@@ -93,28 +93,32 @@ impl Standalone<'_> {
         let mut doubts = Doubts { held: first.into_iter().collect(), udevds: u64::MAX };
         let deadline = Instant::now() + PATIENCE;
         let mut deserted = false;
-        let (ours, gone) = loop {
+        let (ours, end) = loop {
             let evidence = self.evidence();
             // After it: what udevd has sent on until then is in our queue.
-            let all = self.gather(&mut doubts, buffer, counts)?;
+            let all = match self.gather(&mut doubts, buffer, counts) {
+                Ok(all) => all,
+                // What is held is completed all the same.
+                Err(error) => break (u64::MAX, Err(error)),
+            };
             match evidence {
                 // Seen twice: it binds before it listens.
-                Evidence::Nobody if deserted => break (u64::MAX, true),
-                Evidence::UpTo(seqnum) if all => break (seqnum, false),
+                Evidence::Nobody if deserted => break (u64::MAX, Ok(true)),
+                Evidence::UpTo(seqnum) if all => break (seqnum, Ok(false)),
                 _ if Instant::now() >= deadline => {
                     log::warn!(
                         "listen: what udevd has had is not known after {} s; completing {} events",
                         PATIENCE.as_secs(),
                         doubts.held.len()
                     );
-                    break (u64::MAX, false);
+                    break (u64::MAX, Ok(false));
                 }
                 evidence => deserted = matches!(evidence, Evidence::Nobody),
             }
             thread::sleep(if all { PAUSE } else { Duration::ZERO });
         };
         doubts.held.iter().filter(|held| held.seqnum <= ours).for_each(|held| self.act(held, counts));
-        let goes_on = gone && self.place.is_free_again();
+        let goes_on = end? && self.place.is_free_again();
         if goes_on {
             log::info!("listen: no udevd is there after all; going on");
         }

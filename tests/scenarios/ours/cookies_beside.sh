@@ -5,6 +5,13 @@ disk 64M
 table="0 2048 linear $DISK 0"
 
 all_wait() { dmhelper cookie list --json | grep -q "\"waiting\": $1"; }
+# a_tool_joins: beside us, who wait already; its process is $tools.
+a_tool_joins() {
+	wait_until 20 all_wait 1
+	dmsetup udevreleasecookie "$cookie" &
+	tools=$!
+	wait_until 20 all_wait 2
+}
 has_value() { dmhelper cookie list --json | grep -q "\"value\": $1"; }
 
 # A tool that waits later than we do takes the first 1: the value is then what it is when nothing is missing.
@@ -15,10 +22,7 @@ for command in 'wait' 'release' 'wait --no-remove'; do
 	dmsetup create --udevcookie "$cookie" late --table "$table"
 	dmhelper cookie $command --timeout 60s "$cookie" &
 	ours=$!
-	wait_until 20 all_wait 1
-	dmsetup udevreleasecookie "$cookie" &
-	tools=$!
-	wait_until 20 all_wait 2
+	a_tool_joins
 	sleep 1
 	expect_line 'udevd is stopped: 1 notification missing' "$(dmhelper cookie list)"
 	pkill -CONT -x systemd-udevd
@@ -35,10 +39,7 @@ dmhelper cookie inc "$cookie"
 dmhelper cookie inc "$cookie"
 dmhelper cookie wait --timeout 5s "$cookie" 2>/run/message &
 ours=$!
-wait_until 20 all_wait 1
-dmsetup udevreleasecookie "$cookie" &
-tools=$!
-wait_until 20 all_wait 2
+a_tool_joins
 status=0
 wait_for_job "$ours" || status=$?
 assert_eq 5 "$status" 'status after the time is over'
@@ -85,10 +86,7 @@ cookie=$(dmsetup udevcreatecookie)
 dmhelper cookie inc "$cookie"
 dmhelper cookie wait --timeout 30s "$cookie" &
 ours=$!
-wait_until 20 all_wait 1
-dmsetup udevreleasecookie "$cookie" &
-tools=$!
-wait_until 20 all_wait 2
+a_tool_joins
 sleep 1
 kill -KILL "$tools"
 wait "$tools" || :

@@ -25,8 +25,12 @@ impl Process {
 
     /// All that are there.
     pub fn all(proc: &Path) -> impl Iterator<Item = Self> {
-        let entries = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        entries.filter_map(|pid| Self::read(proc, pid))
+        Self::numbers(proc).filter_map(|pid| Self::read(proc, pid))
+    }
+
+    /// The numbers of all that are there.
+    pub fn numbers(proc: &Path) -> impl Iterator<Item = u32> + use<> {
+        fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
     }
 
     /// "PID (NAME) STATE PARENT …" of /proc/PID/stat. A name may hold anything, brackets as well.

@@ -18,8 +18,7 @@ use crate::error::{Error, Result};
 /// is touched.
 pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Completion> {
     let failed = |errno| Error::os("complete cookie", cookie.to_string(), errno);
-    let here = of_root(key, proc);
-    let completion = match &here {
+    let completion = match of_root(key, proc) {
         Ok(None) => Completion::Gone,
         Ok(Some(set)) => set.complete().map_err(failed)?,
         // Who has it cannot be told.

@@ -43,8 +43,8 @@ fn sure(entry: &Entry, sleepers: &[Sleeper]) -> Vec<Process> {
 }
 
 pub(super) fn sleepers(proc: &Path) -> Vec<Sleeper> {
-    let pids = fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    of_this_namespace(proc, pids.filter_map(|pid| Some((pid, asleep(&proc.join(pid.to_string()))?))))
+    let numbers = process::Process::numbers(proc);
+    of_this_namespace(proc, numbers.filter_map(|pid| Some((pid, asleep(&proc.join(pid.to_string()))?))))
 }
 
 /// Root's processes that are stopped.

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use crate::devno::Devno;
+use crate::process::Process;
 use crate::survey::{Survey, mounts};
 use crate::text::printable;
 
@@ -79,7 +80,7 @@ fn mount_points(survey: &Survey<'_>, devno: Devno) -> Vec<String> {
     // One process of each namespace is enough: mountinfo may be long, and there may be thousands.
     let mut namespaces = BTreeMap::new();
     let own = fs::read_link(proc.join("self/ns/mnt")).ok();
-    for pid in processes(proc) {
+    for pid in Process::numbers(proc) {
         if let Ok(namespace) = fs::read_link(proc.join(pid.to_string()).join("ns/mnt")) {
             namespaces.entry(namespace).or_insert(pid);
         }
@@ -102,11 +103,7 @@ fn openers(proc: &Path, devno: Devno) -> Vec<String> {
                 && fs::metadata(&file).is_ok_and(|file| file.file_type().is_block_device() && Devno::from_rdev(file.rdev()) == devno)
         })
     };
-    processes(proc).filter(has_it_open).map(|pid| process(proc, pid)).collect()
-}
-
-fn processes(proc: &Path) -> impl Iterator<Item = u32> {
-    fs::read_dir(proc).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    Process::numbers(proc).filter(has_it_open).map(|pid| process(proc, pid)).collect()
 }
 
 /// `name[number]`, as logs write it.

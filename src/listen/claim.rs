@@ -232,7 +232,10 @@ mod tests {
     /// Starts as udevd does: what is in its way is removed.
     fn start_udevd(path: &Path) -> std::os::fd::OwnedFd {
         let udevd = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        let mut tries = 0;
         while bind(udevd.as_raw_fd(), &UnixAddr::new(path).unwrap()).is_err() {
+            tries += 1;
+            assert!(tries < 1000);
             let _ = fs::remove_file(path);
         }
         listen(&udevd, Backlog::new(1).unwrap()).unwrap();

@@ -59,7 +59,7 @@ refuse_dynamic = segments=$$(readelf -lW $(1)) || exit; case $$segments in *INTE
 PUT = set -e; put() { echo "install -m $$1 $$2 $$3"; new=$$(dirname $$3)/.$$(basename $$3).new; install -D -m $$1 $$2 $$new; \
 	sed 's|@DMHELPER@|$(SBINDIR)/dmhelper|g; s|@UDEVRULESDIR@|$(UDEVRULESDIR)|g; s|@RULES@|$(RULE_FILES)|g' $$2 >$$new; mv -f $$new $$3; }
 
-.PHONY: help build test test-boot check demo bench bench-icount install uninstall setup clean
+.PHONY: help build test test-boot roots check demo bench bench-icount install uninstall setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -77,11 +77,15 @@ test: setup check ## everything: unit tests, lints, and the rig on a real kernel
 test-boot: setup ## boots from initramfs images, with the stock set-up and with ours (see tests/README.md)
 	$(CARGO) test --locked --test boot
 
+roots: setup ## trees of Debian trixie and forky for RIG_ROOT=trixie|forky (see tests/README.md)
+	tests/roots/make trixie
+	tests/roots/make forky
+
 check: ## formatting, lints, and links in the documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --workspace
-	shellcheck .ci/run tests/setup dracut/*/*.sh examples/*/build examples/*/init \
+	shellcheck .ci/run tests/setup tests/roots/make tests/roots/init dracut/*/*.sh examples/*/build examples/*/init \
 		initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/* tests/rig/guest/*.sh \
 		tests/bench/lib/bench.sh tests/bench/lib/icount-setup tests/bench/lib/icount-init tests/boot/disk.sh tests/boot/root-init.sh
 

@@ -7,6 +7,7 @@ mod rig {
     pub(crate) mod allowed;
     pub(crate) mod boots;
     pub(crate) mod guest;
+    pub(crate) mod guest_root;
     pub(crate) mod initramfs;
     pub(crate) mod install;
     pub(crate) mod parity;

@@ -6,6 +6,7 @@ mod rig {
     pub(crate) mod allowed;
     pub(crate) mod boot;
     pub(crate) mod guest;
+    pub(crate) mod guest_root;
     pub(crate) mod install;
     pub(crate) mod judge;
     pub(crate) mod parity;

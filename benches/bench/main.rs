@@ -14,6 +14,7 @@ mod resume;
 #[path = "../../tests/rig"]
 mod rig {
     pub(crate) mod guest;
+    pub(crate) mod guest_root;
     pub(crate) mod install;
     pub(crate) mod scenario;
     pub(crate) mod show;

@@ -1,15 +1,18 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
-# First process of the real root: notes how the boot went, then goes on as a guest of the rig does, with the host's
-# files, but with the devices, links and records that the initramfs made. `rig=DIR` names the shared directory.
+# First process of the real root: notes how the boot went, then goes on as a guest of the rig does, with the files
+# below `rig_root=DIR`, but with the devices, links and records that the initramfs made. `rig=DIR` names the shared directory.
 /bin/busybox mkdir -p /upper/bin 2>/dev/null
 read -r uptime _ </proc/uptime
 processes=$(/bin/busybox sed -n 's/^processes //p' /proc/stat)
 shared=$(/bin/busybox sed -n 's/.*\brig=\([^ ]*\).*/\1/p' /proc/cmdline)
+root=$(/bin/busybox sed -n 's/.*\brig_root=\([^ ]*\).*/\1/p' /proc/cmdline)
 modules=/usr/lib/uml/modules/$(/bin/busybox uname -r)
 mount() { /bin/busybox mount "$@" || echo "rig: mount $*"; }
+# From Linux 6.11 on, the option has a name.
+hostfs() { /bin/busybox mount -t hostfs -o "hostfs=$1" hostfs "$2" 2>/dev/null || mount -t hostfs -o "$1" hostfs "$2"; }
 
-mount -t hostfs -o / hostfs /host
+hostfs "$root" /host
 /bin/busybox insmod "/host$modules/kernel/fs/overlayfs/overlay.ko"
 mount -t tmpfs tmpfs /upper
 /bin/busybox mkdir /upper/files /upper/work
@@ -17,7 +20,7 @@ mount -t overlay overlay -o lowerdir=/host,upperdir=/upper/files,workdir=/upper/
 cd /overlay || echo 'rig: no overlay root'
 /bin/busybox mkdir -p lib/modules rig
 /bin/busybox ln -sfn "$modules" "lib/modules/${modules##*/}"
-mount -t hostfs -o "$shared" hostfs rig
+hostfs "$shared" rig
 # What the boot cost until here, in seconds and in processes, and which device the root came from.
 {
 	echo "uptime $uptime"

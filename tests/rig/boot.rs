@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::guest::{self, Rules, Run};
-use super::install;
 use super::parity;
 use super::scenario::{Scenario, root};
+use super::{guest_root, install};
 
 /// What is needed here beyond what is built in. The kernel asks modprobe for a cipher's parts, which is not there.
 const MODULES: &[&str] = &["cbc", "ecb", "xts", "dm-mod", "dm-crypt"];
@@ -40,6 +40,7 @@ pub(crate) fn busybox_initramfs(scenario: &Scenario) -> Result<(), String> {
         format!("ubda={}", disk.display()),
         format!("rig={}", here.display()),
         format!("uml_dir={}", here.display()),
+        format!("rig_root={}", guest_root::get()?.tree().display()),
     ];
     let ended = guest::boot(&arguments, &log_path, scenario.deadline() + after.deadline() + guest::GRACE);
     let log = String::from_utf8_lossy(&fs::read(&log_path).unwrap_or_default()).into_owned();
@@ -86,11 +87,11 @@ fn build(initramfs: &Path, key: &Path, tree: &Path) -> Result<(), String> {
 
 /// The files of the modules, each after those that it needs.
 fn modules() -> Result<Vec<PathBuf>, String> {
-    let releases = Path::new("/usr/lib/uml/modules");
+    let releases = guest_root::get()?.path("usr/lib/uml/modules");
     let io = |error: std::io::Error| format!("{}: {error}", releases.display());
-    let mut releases: Vec<PathBuf> = fs::read_dir(releases).map_err(io)?.flatten().map(|entry| entry.path()).collect();
-    releases.sort();
-    let release = releases.pop().ok_or("no modules of UML")?;
+    let mut found: Vec<PathBuf> = fs::read_dir(&releases).map_err(io)?.flatten().map(|entry| entry.path()).collect();
+    found.sort();
+    let release = found.pop().ok_or("no modules of UML")?;
     let list = fs::read_to_string(release.join("modules.dep")).map_err(io)?;
     let mut files: Vec<PathBuf> = Vec::new();
     for name in MODULES {

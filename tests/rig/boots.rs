@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use super::allowed::Allowed;
 use super::guest::{self, Rules, Run};
 use super::initramfs;
-use super::install;
 use super::parity;
 use super::scenario::{Scenario, root};
+use super::{guest_root, install};
 
 /// Where the image has the key of all volumes, for the kernel command lines of the generators.
 const KEY: &str = "etc/boot.key";
@@ -103,11 +103,12 @@ fn boot(test: &Scenario, case: &Scenario, generator: &Scenario, rules: Rules, de
     let mut arguments = vec!["mem=768M".to_owned(), format!("initrd={}", complete.display())];
     arguments.extend(initramfs::attach(&disks, absent, here)?);
     arguments.extend([format!("rig={}", here.display()), format!("uml_dir={}", here.display())]);
+    arguments.push(format!("rig_root={}", guest_root::get()?.tree().display()));
     let failing = test.key(&generator.name).filter(|_| test.path != case.path);
     let own = [generator.key("always"), case.key(&generator.name), failing];
     arguments.extend(own.into_iter().flatten().flat_map(str::split_whitespace).map(str::to_owned));
 
-    let logs = install::rig_directory()?.join("logs");
+    let logs = install::results_directory()?.join("logs");
     fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
     let log_path = logs.join(format!("boot-{}-{}-{rules:?}.log", test.name, generator.name).to_lowercase());
     let in_time = guest::boot(&arguments, &log_path, deadline + guest::GRACE);
@@ -165,7 +166,7 @@ pub(crate) fn print_costs() -> Result<(), String> {
             ours.processes
         ));
     }
-    let path = install::rig_directory()?.join("boots.txt");
+    let path = install::results_directory()?.join("boots.txt");
     fs::write(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
     println!("{text}");
     Ok(())

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::install;
 use super::scenario::{Scenario, root};
 use super::snapshot::{self, Snapshot};
+use super::{guest_root, install};
 
 /// Which rules the guest's udevd reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +69,9 @@ pub(crate) fn run(scenario: &Scenario, rules: Rules) -> Result<Run, String> {
     // Lives until the end of this function, whichever way it ends.
     let shared = prepare(scenario, rules)?;
     let here = shared.path().display();
-    let memory = format!("mem={}M", scenario.memory());
-    let arguments = [memory.as_str(), "rootfstype=hostfs", "rootflags=/", "ro"].map(str::to_owned).into_iter().chain([
-        format!("init={here}/init.sh"),
-        format!("rig={here}"),
-        format!("uml_dir={here}"),
-    ]);
-    let ended = boot(&arguments.collect::<Vec<_>>(), &log_path, BOOT + scenario.deadline() + GRACE);
+    let mut arguments = vec![format!("mem={}M", scenario.memory()), format!("rig={here}"), format!("uml_dir={here}")];
+    arguments.extend(guest_root::get()?.arguments(shared.path()));
+    let ended = boot(&arguments, &log_path, BOOT + scenario.deadline() + GRACE);
     let log = String::from_utf8_lossy(&fs::read(&log_path).unwrap_or_default()).into_owned();
     let collected = ended.and_then(|()| collect(shared.path(), &log, &log_path));
     // The records stay beside the log, for whoever has to find out why.
@@ -102,7 +98,7 @@ pub(crate) fn with_log(error: &str, log: &str, log_path: &Path) -> String {
 /// Where the guest's console of this scenario under these rules is kept.
 pub(crate) fn log_path(scenario: &Scenario, rules: Rules) -> Result<PathBuf, String> {
     let label = format!("{}-{}", scenario.test_name().replace("::", "-"), rules_label(scenario, rules));
-    let logs = install::rig_directory()?.join("logs");
+    let logs = install::results_directory()?.join("logs");
     fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
     Ok(logs.join(format!("{label}.log")))
 }
@@ -177,10 +173,11 @@ impl Drop for Guest {
 pub(crate) fn boot(arguments: &[String], log_path: &Path, deadline: Duration) -> Result<(), String> {
     let log = File::create(log_path).map_err(|error| format!("{}: {error}", log_path.display()))?;
     let errors = log.try_clone().map_err(|error| format!("{}: {error}", log_path.display()))?;
+    let kernel = guest_root::get()?.kernel();
     // Two guards for the case that this process is killed: the guest dies with it, and by itself at its deadline.
     let child = Command::new("setpriv")
         .args(["--pdeathsig", "TERM", "timeout", "--signal=KILL", &(deadline.as_secs() + 5).to_string()])
-        .arg("linux.uml")
+        .arg(kernel)
         .args(arguments)
         .args(["con0=fd:0,fd:1", "con=null", "quiet"])
         .stdin(Stdio::null())
@@ -188,11 +185,11 @@ pub(crate) fn boot(arguments: &[String], log_path: &Path, deadline: Duration) ->
         .stderr(errors)
         .process_group(0)
         .spawn()
-        .map_err(|error| format!("linux.uml: {error}"))?;
+        .map_err(|error| format!("{}: {error}", kernel.display()))?;
     let mut guest = Guest(child);
     let started = Instant::now();
     loop {
-        if guest.0.try_wait().map_err(|error| format!("linux.uml: {error}"))?.is_some() {
+        if guest.0.try_wait().map_err(|error| format!("{}: {error}", kernel.display()))?.is_some() {
             return Ok(());
         }
         if started.elapsed() > deadline {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use super::guest::{self, Rules, SCRIPTS};
-use super::install;
 use super::scenario::{Scenario, root};
+use super::{guest_root, install};
 
 /// What a script under `tests/boot/images` leaves, and the name under which a boot takes it.
 const IMAGE: &str = "initrd.img";
@@ -50,7 +50,7 @@ fn kept(
         Arc::clone(made.entry(name.to_owned()).or_default())
     };
     let make = || {
-        let parent = install::rig_directory()?.join("kept");
+        let parent = install::results_directory()?.join("kept");
         let io = |error: io::Error| format!("{}: {error}", parent.display());
         fs::create_dir_all(&parent).map_err(io)?;
         let (words, parts) = parts()?;
@@ -82,7 +82,8 @@ fn kept(
 
 /// All packages and their versions; where that is not known, nothing is kept beyond a run.
 fn packages() -> String {
-    match Command::new("dpkg-query").arg("--show").output() {
+    let Ok(root) = guest_root::get() else { return format!("{:?}", SystemTime::now()) };
+    match Command::new("dpkg-query").arg("--admindir").arg(root.path("var/lib/dpkg")).arg("--show").output() {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
         _ => format!("{:?}", SystemTime::now()),
     }

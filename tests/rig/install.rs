@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::guest_root;
 use super::scenario::root;
 
 static BUILT: Mutex<BTreeMap<String, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
@@ -14,6 +15,13 @@ static BUILT: Mutex<BTreeMap<String, Result<PathBuf, String>>> = Mutex::new(BTre
 /// Where everything the rig leaves behind lies.
 pub(crate) fn rig_directory() -> Result<PathBuf, String> {
     let directory = root().join("target/rig");
+    fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    Ok(directory)
+}
+
+/// Where the logs and results of this run lie: those of each root apart.
+pub(crate) fn results_directory() -> Result<PathBuf, String> {
+    let directory = guest_root::suite().map_or_else(rig_directory, |suite| Ok(rig_directory()?.join(suite)))?;
     fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     Ok(directory)
 }

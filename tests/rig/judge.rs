@@ -136,7 +136,7 @@ pub(crate) fn print_measures() -> Result<(), String> {
     for (kind, (stock, ours)) in table.iter() {
         text.push_str(&format!("{kind:<70} {stock:>6} {ours:>6}\n"));
     }
-    let path = install::rig_directory()?.join("processes.txt");
+    let path = install::results_directory()?.join("processes.txt");
     fs::write(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
     println!("{text}");
     Ok(())

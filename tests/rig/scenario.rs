@@ -5,8 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::guest_root::{self, GuestRoot};
+
 /// Commands without which no guest boots at all, and where Debian has them.
-const ALWAYS_NEEDED: &[&str] = &["linux.uml", "udevadm", "dmsetup", "losetup", "unshare", "setpriv", "timeout"];
+const ALWAYS_NEEDED: &[&str] = &["linux.uml", "udevadm", "dmsetup", "losetup", "unshare"];
+/// And on the machine that boots it, whatever the guest's root.
+const HOST_NEEDS: &[&str] = &["setpriv", "timeout"];
 const PACKAGES: &[(&str, &str)] = &[
     ("linux.uml", "user-mode-linux"),
     ("udevadm", "udev"),
@@ -38,6 +42,7 @@ const KEYS: &[&str] = &[
     "neighbours",
     "listen",
     "memory",
+    "suite",
     "dracut",
     "initramfs-tools",
     "always",
@@ -144,23 +149,44 @@ impl Scenario {
         Some(root().join("tests/scenarios/neighbours").join(self.header.get("neighbours")?))
     }
 
-    /// Why this scenario cannot run on this machine, if so.
+    /// Why this scenario cannot run in the guests of this run, if so.
     pub(crate) fn missing(&self) -> Option<String> {
-        let declared = self.header.get("needs").map_or("", String::as_str).split_whitespace();
-        first_missing(ALWAYS_NEEDED.iter().copied().chain(declared))
+        missing(|root| {
+            self.of_another_suite(root).or_else(|| {
+                let declared = self.header.get("needs").map_or("", String::as_str).split_whitespace();
+                first_missing(root, declared)
+            })
+        })
+    }
+
+    /// The suites that it is for, where this root is another.
+    fn of_another_suite(&self, root: &GuestRoot) -> Option<String> {
+        let suites = self.header.get("suite")?;
+        let here = suites.split_whitespace().any(|suite| root.is(suite));
+        (!here).then(|| format!("only for RIG_ROOT={}", suites.replace(' ', "|")))
     }
 }
 
-/// Why no guest can boot on this machine, if so.
+/// Why no guest can boot, if so.
 pub(crate) fn missing_to_boot() -> Option<String> {
-    first_missing(ALWAYS_NEEDED.iter().copied())
+    missing(|_| None)
 }
 
-fn first_missing<'a>(mut needs: impl Iterator<Item = &'a str>) -> Option<String> {
+fn missing(more: impl FnOnce(&GuestRoot) -> Option<String>) -> Option<String> {
+    let root = match guest_root::get() {
+        Ok(root) => root,
+        Err(reason) => return Some(reason),
+    };
+    let host = HOST_NEEDS.iter().find(|need| !has_command(Path::new("/"), need));
+    let host = host.map(|need| format!("no {need}"));
+    host.or_else(|| first_missing(root, ALWAYS_NEEDED.iter().copied())).or_else(|| more(root))
+}
+
+fn first_missing<'a>(root: &GuestRoot, mut needs: impl Iterator<Item = &'a str>) -> Option<String> {
     needs.find_map(|need| match need.split_once(':') {
-        Some(("module", module)) => (!has_module(module)).then(|| format!("no kernel module {module} for UML")),
-        Some(("file", file)) => (!Path::new(file).exists()).then(|| format!("no {file}")),
-        _ => (!has_command(need)).then(|| match PACKAGES.iter().find(|(command, _)| *command == need) {
+        Some(("module", module)) => (!has_module(root, module)).then(|| format!("no kernel module {module} for UML")),
+        Some(("file", file)) => (!root.path(file).exists()).then(|| format!("no {file}")),
+        _ => (!has_command(root.tree(), need)).then(|| match PACKAGES.iter().find(|(command, _)| *command == need) {
             Some((_, package)) => format!("no {need} (package {package})"),
             None => format!("no {need}"),
         }),
@@ -193,14 +219,15 @@ pub(crate) fn parse_header(text: &str) -> Result<BTreeMap<String, String>, Strin
     Ok(header)
 }
 
-fn has_command(name: &str) -> bool {
+fn has_command(tree: &Path, name: &str) -> bool {
     // An ordinary user's PATH often lacks the sbin folders, where most of what is needed lies.
     let path = std::env::var("PATH").unwrap_or_default();
-    path.split(':').chain(["/usr/sbin", "/sbin", "/usr/bin"]).any(|folder| Path::new(folder).join(name).is_file())
+    let mut folders = path.split(':').chain(["/usr/sbin", "/sbin", "/usr/bin"]);
+    folders.any(|folder| tree.join(folder.trim_start_matches('/')).join(name).is_file())
 }
 
-fn has_module(name: &str) -> bool {
-    let Ok(releases) = fs::read_dir("/usr/lib/uml/modules") else { return false };
+fn has_module(root: &GuestRoot, name: &str) -> bool {
+    let Ok(releases) = fs::read_dir(root.path("usr/lib/uml/modules")) else { return false };
     let wanted = format!("/{name}.ko:");
     releases.flatten().any(|release| {
         fs::read_to_string(release.path().join("modules.dep"))

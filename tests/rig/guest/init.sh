@@ -1,6 +1,6 @@
 #!/bin/sh
-# First process of the guest. The host's root file system is the read-only root (hostfs). This script lays a tmpfs
-# over it, so that the whole tree can be written without a byte reaching the host, and goes on inside that overlay.
+# First process of the guest. The host's root file system, or a tree of another suite, is the read-only root (hostfs). This
+# script lays a tmpfs over it, so that the whole tree can be written without a byte reaching the host, and goes on inside that overlay.
 # `rig=DIR` on the kernel command line names the one host directory that is shared for writing.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -19,7 +19,8 @@ cd /run/rig/root || echo "rig: no overlay root"
 # modprobe looks for /lib/modules/RELEASE; the UML modules live elsewhere.
 mkdir -p lib/modules rig
 ln -sfn "$modules" "lib/modules/$(uname -r)"
-mount -t hostfs -o "$shared" hostfs rig
+# From Linux 6.11 on, the option has a name.
+mount -t hostfs -o "hostfs=$shared" hostfs rig 2>/dev/null || mount -t hostfs -o "$shared" hostfs rig
 
 mount --move /dev dev
 mount --move /proc proc

@@ -1,5 +1,5 @@
 //! The `dmhelper` program: run, report, exit.
-#![cfg_attr(target_env = "gnu", no_main)]
+#![cfg_attr(all(target_env = "gnu", not(test)), no_main)]
 
 // Brings the entry that the linker was told of.
 #[cfg(early)]
@@ -7,7 +7,7 @@ extern crate dmhelper_early as _;
 
 /// C's main. The runtime that std starts before a Rust `main` reads /proc/self/maps and prepares for overflowing
 /// stacks: half of the system calls of a process that lives for a millisecond, several times for each event.
-#[cfg(target_env = "gnu")]
+#[cfg(all(target_env = "gnu", not(test)))]
 #[allow(unsafe_code)] // The C library knows its main by this name.
 #[unsafe(no_mangle)]
 extern "C" fn main() -> std::ffi::c_int {
@@ -20,6 +20,7 @@ fn main() {
     run()
 }
 
+#[cfg_attr(test, allow(dead_code, reason = "a test harness has a main of its own"))]
 fn run() -> ! {
     dmhelper::log::start();
     dmhelper::stdio::prepare();

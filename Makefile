@@ -59,7 +59,7 @@ refuse_dynamic = segments=$$(readelf -lW $(1)) || exit; case $$segments in *INTE
 PUT = set -e; put() { echo "install -m $$1 $$2 $$3"; new=$$(dirname $$3)/.$$(basename $$3).new; install -D -m $$1 $$2 $$new; \
 	sed 's|@DMHELPER@|$(SBINDIR)/dmhelper|g; s|@UDEVRULESDIR@|$(UDEVRULESDIR)|g; s|@RULES@|$(RULE_FILES)|g' $$2 >$$new; mv -f $$new $$3; }
 
-.PHONY: help build test test-boot roots check demo bench bench-icount install uninstall setup clean
+.PHONY: help build test test-boot test-forky test-trixie test-all roots check demo bench bench-icount install uninstall setup clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -73,6 +73,21 @@ setup: ## install what building and testing need (Debian packages), saying so
 
 test: setup check ## everything: unit tests, lints, and the rig on a real kernel
 	$(CARGO) test --locked
+
+# What CI runs on another suite; besides these, every scenario whose header names the suite.
+FORKY_SCENARIOS  := parity:: ours::broadcasts ours::completer ours::completer_systemd ours::cookies_reap ours::decision_table \
+	ours::dracut_module ours::explain_udev ours::listen ours::listen_takeover ours::upstream_layout
+TRIXIE_SCENARIOS := parity::crypt_luks parity::dmsetup_coldplug parity::lvm_linear parity::multipath parity::udev_flags
+
+test-forky: setup ## the rig in guests of Debian forky: all of parity, and what is worth it of ours
+	RIG_ROOT=forky RIG_ONLY='$(FORKY_SCENARIOS)' $(CARGO) test --locked --test rig
+
+test-trixie: setup ## the rig in guests of Debian trixie: five scenarios of parity
+	RIG_ROOT=trixie RIG_ONLY='$(TRIXIE_SCENARIOS)' $(CARGO) test --locked --test rig
+
+test-all: test test-boot ## everything on every suite; hours
+	RIG_ROOT=forky $(CARGO) test --locked --test rig
+	RIG_ROOT=trixie $(CARGO) test --locked --test rig
 
 test-boot: setup ## boots from initramfs images, with the stock set-up and with ours (see tests/README.md)
 	$(CARGO) test --locked --test boot

@@ -13,6 +13,7 @@ mod rig {
     pub(crate) mod parity;
     pub(crate) mod scenario;
     pub(crate) mod snapshot;
+    pub(crate) mod stanzas;
 }
 
 use std::process::ExitCode;

@@ -61,6 +61,14 @@ impl GuestRoot {
         ["rootfstype=hostfs".to_owned(), format!("rootflags={tree}"), "ro".to_owned(), format!("init={}", init.display())]
     }
 
+    /// The interface that the stock rules offer (`DM_UDEV_RULES_VSN`): 2, or 3 from lvm2 2.03.17 on.
+    pub(crate) fn generation(&self) -> String {
+        let rules = ["55-dm", "10-dm"].map(|name| self.path("usr/lib/udev/rules.d").join(name).with_extension("rules"));
+        let text: String = rules.iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
+        let assigned = text.split_once("ENV{DM_UDEV_RULES_VSN}=\"").map_or("", |(_, value)| value);
+        assigned.chars().take_while(char::is_ascii_digit).collect()
+    }
+
     /// Whether the suite is this one, by its release's name (`VERSION_CODENAME` of os-release(5)).
     pub(crate) fn is(&self, suite: &str) -> bool {
         let release = fs::read_to_string(self.path("etc/os-release")).unwrap_or_default();

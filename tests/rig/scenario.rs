@@ -159,6 +159,11 @@ impl Scenario {
         })
     }
 
+    /// Whether it names the suite of this run's guests as one that it is for.
+    pub(crate) fn is_for_this_suite(&self) -> bool {
+        self.header.contains_key("suite") && guest_root::get().is_ok_and(|root| self.of_another_suite(root).is_none())
+    }
+
     /// The suites that it is for, where this root is another.
     fn of_another_suite(&self, root: &GuestRoot) -> Option<String> {
         let suites = self.header.get("suite")?;

@@ -1,19 +1,18 @@
 //! The rig's own tests: that its comparison sees what it must see, and that it can fail.
 
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 
-use super::allowed::{Allowed, matches};
+use super::allowed::Allowed;
 use super::guest::{self, Rules};
-use super::install;
 use super::judge;
 use super::parity::{self, Difference};
 use super::scenario::{self, Scenario, parse_header};
 use super::snapshot;
+use super::stanzas::matches;
 
 /// The scenario that the deliberately broken rules are tried with; it makes a file system.
 const PROBE: &str = "filesystem_links";
@@ -50,7 +49,6 @@ pub(crate) fn trials(parity: &[Scenario]) -> Vec<Trial> {
     ];
     trials.extend(bad.map(|(name, text, complaint)| refused(name, text, complaint)));
     trials.push(guest_test("a_guest_that_outlives_its_deadline_leaves_no_process", late_guests_leave_no_process));
-    trials.push(udevadm_verify());
     trials
 }
 
@@ -93,25 +91,6 @@ fn late_guests_leave_no_process() -> Result<(), String> {
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
-}
-
-/// systemd's own opinion on both install trees, where udevadm has one (254 and later).
-fn udevadm_verify() -> Trial {
-    let output = Command::new("udevadm").arg("--help").output();
-    let able = output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("verify"));
-    let kind = if able { "" } else { "skipped: this udevadm has no verify, the lint in tests/rules.rs stands in" };
-    Trial::test("rig::udevadm_accepts_our_rules", || {
-        for layout in ["debian", "upstream"] {
-            let rules = install::tree(layout)?.join("usr/lib/udev/rules.d");
-            let output = Command::new("udevadm").arg("verify").arg(&rules).output().map_err(|error| error.to_string())?;
-            if !output.status.success() {
-                return Err(Failed::from(String::from_utf8_lossy(&output.stderr)));
-            }
-        }
-        Ok(())
-    })
-    .with_kind(kind)
-    .with_ignored_flag(!able)
 }
 
 fn test(name: &str, body: fn() -> Result<(), String>) -> Trial {
@@ -207,9 +186,11 @@ fn empty_runs_are_refused() -> Result<(), String> {
 }
 
 fn an_allowance_needs_its_reason_and_its_direction() -> Result<(), String> {
-    ensure(Allowed::parse("kind: property\nname: A\nstock: (none)\nours: *\n").is_err(), "no reason was needed")?;
-    let text = "kind: property\nname: A\nstock: (none)\nours: *\nreason: because of a good reason\n";
-    let allowed = Allowed::parse(text)?;
+    ensure(Allowed::parse("kind: property\nname: A\nstock: (none)\nours: *\n", "3").is_err(), "no reason was needed")?;
+    let text = "kind: property\nname: A\nstock: (none)\nours: *\nreason: because of a good reason\n\n\
+        kind: property\nname: A\nstock: 1\nours: *\ngeneration: 2\nreason: because of the older rules\n";
+    let allowed = Allowed::parse(text, "3")?;
+    let all = ["s".to_owned(), "t".to_owned()];
     let difference = |stock: Option<&str>, ours: Option<&str>| Difference {
         step: "1".to_owned(),
         device: "d".to_owned(),
@@ -217,10 +198,13 @@ fn an_allowance_needs_its_reason_and_its_direction() -> Result<(), String> {
         stock: stock.map(str::to_owned),
         ours: ours.map(str::to_owned),
     };
-    ensure(!allowed.covers("s", &difference(Some("1"), None)), "the wrong direction was allowed")?;
-    ensure(allowed.unused().len() == 1, "an unused entry goes unnoticed")?;
-    ensure(allowed.covers("s", &difference(None, Some("1"))), "the difference was not allowed")?;
-    ensure(allowed.unused().is_empty(), "a used entry counts as unused")
+    let refused = |stock, ours| !allowed.others("s", vec![difference(stock, ours)]).is_empty();
+    ensure(refused(Some("1"), None), "the wrong direction was allowed")?;
+    ensure(refused(Some("1"), Some("2")), "what is allowed of other stock rules was allowed")?;
+    ensure(allowed.unused(&all).is_empty(), "an entry counts as unused before all scenarios were compared")?;
+    ensure(allowed.unused(all.get(..1).unwrap_or_default()).len() == 1, "an unused entry goes unnoticed")?;
+    ensure(!refused(None, Some("1")), "the difference was not allowed")?;
+    ensure(allowed.unused(all.get(..1).unwrap_or_default()).is_empty(), "a used entry counts as unused")
 }
 
 fn patterns_match_whole_texts() -> Result<(), String> {

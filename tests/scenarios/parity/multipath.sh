@@ -26,7 +26,7 @@ map=$(dmsetup ls --target multipath | cut -f 1)
 paths=$(dmsetup deps -o devname "$map" | tr -d '()' | sed 's/.*: //')
 assert_eq 2 "$(echo "$paths" | wc -w)" 'paths'
 # From here on the daemon would only interfere with what the scenario does to the paths.
-multipathd shutdown
+multipathd shutdown || : # 0.15 ends before it answers
 wait_until 30 test ! -e /run/multipathd.pid
 step 'a map with two paths'
 assert_link "/dev/mapper/$map" "$map"

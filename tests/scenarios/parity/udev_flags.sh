@@ -27,7 +27,7 @@ flagged "LVM-$(printf '%064d' 4)-cow" vg-snap-cow $((0x40))
 flagged "LVM-$(printf '%064d' 5)" vg-pvmove0 $((0x40))
 flagged "LVM-$(printf '%064d' 6)" vg-low $((0x50))
 step 'resumed with flags'
-assert_prop vg-noscan DM_NOSCAN 1
+if under_our_rules; then assert_prop vg-noscan DM_NOSCAN 1; fi # stock rules of version 3 do not store it
 assert_prop bit3 DM_UDEV_DISABLE_OTHER_RULES_FLAG 1
 replay change
 step 'a spurious change'

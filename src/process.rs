@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::uevent::queued;
+
 /// A process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -65,13 +67,24 @@ impl Process {
             (Ok(own), Ok(other)) => own != other,
             (Ok(_), Err(error)) if error.kind() == ErrorKind::NotFound => root.exists(),
             (Ok(_), Err(_)) => self.is_below(proc),
-            (Err(_), _) => false,
+            (Err(error), Ok(_)) => error.kind() == ErrorKind::NotFound,
+            (Err(_), Err(_)) => false,
         }
     }
 
-    /// Whether it has root's rights (the effective user is the second one of `Uid:`): anybody's may have any name.
+    /// Whether root has started it: anybody's may have any name. The real user tells (the first of `Uid:`, the second is the
+    /// effective one), as long as it runs no set-uid program, which may set that itself: sudo does while it asks for a password.
     pub fn is_roots(&self, proc: &Path) -> bool {
-        self.status(proc, "Uid:").get(1).is_some_and(|user| user == "0")
+        let is_root = self.status(proc, "Uid:").get(..2).is_some_and(|users| users.iter().all(|user| user == "0"));
+        let program = || fs::metadata(proc.join(format!("{}/exe", self.pid)));
+        is_root && !program().is_ok_and(|program| program.mode() & 0o4000 != 0)
+    }
+
+    /// The numbers of its sockets; `None` for those who may not see them.
+    pub fn sockets(&self, proc: &Path) -> Option<Vec<u64>> {
+        let entries = fs::read_dir(proc.join(format!("{}/fd", self.pid))).ok()?;
+        let inode = |entry: std::io::Result<fs::DirEntry>| queued::inode(&fs::read_link(entry.ok()?.path()).ok()?);
+        Some(entries.filter_map(inode).collect())
     }
 
     /// Whether it has more numbers than the one that we see: one for each PID namespace.
@@ -90,7 +103,7 @@ impl Process {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
     fn a_name_that_plays_a_state_is_a_name() {
@@ -115,9 +128,25 @@ mod tests {
         let inside = root.join(path.strip_prefix("/").unwrap());
         fs::create_dir_all(&inside).unwrap();
         assert!(other(), "it has another");
+        fs::remove_dir(&path).unwrap();
+        assert!(other(), "it alone has one");
         fs::remove_dir(&inside).unwrap();
+        assert!(!other(), "nobody has one");
+        fs::create_dir(&path).unwrap();
         symlink(&path, &inside).unwrap();
         assert!(!other());
+    }
+
+    #[test]
+    fn sockets_are_told_from_other_descriptors() {
+        let proc = tempfile::tempdir().unwrap();
+        let process = Process::parse(8, b"8 (x) S 1").unwrap();
+        assert_eq!(process.sockets(proc.path()), None);
+        fs::create_dir_all(proc.path().join("8/fd")).unwrap();
+        for (number, target) in ["socket:[7001]", "pipe:[7002]", "/dev/null"].iter().enumerate() {
+            symlink(target, proc.path().join(format!("8/fd/{number}"))).unwrap();
+        }
+        assert_eq!(process.sockets(proc.path()), Some(vec![7001]));
     }
 
     #[test]
@@ -132,16 +161,21 @@ mod tests {
     }
 
     #[test]
-    fn roots_process_is_told_by_its_effective_user() {
+    fn roots_process_is_told_by_its_users_and_by_its_program() {
         let proc = tempfile::tempdir().unwrap();
         fs::create_dir(proc.path().join("8")).unwrap();
         let process = Process::parse(8, b"8 (x) S 1").unwrap();
         for (status, roots) in
-            [("Uid:\t0\t0\t0\t0\n", true), ("Uid:\t1000\t0\t0\t0\n", true), ("Uid:\t0\t1000\t0\t0\n", false), ("", false)]
+            [("Uid:\t0\t0\t0\t0\n", true), ("Uid:\t1000\t0\t0\t0\n", false), ("Uid:\t0\t1000\t0\t0\n", false), ("", false)]
         {
             fs::write(proc.path().join("8/status"), status).unwrap();
             assert_eq!(process.is_roots(proc.path()), roots, "{status}");
         }
+        fs::write(proc.path().join("8/status"), "Uid:\t0\t0\t0\t0\n").unwrap();
+        fs::write(proc.path().join("8/exe"), "").unwrap();
+        assert!(process.is_roots(proc.path()));
+        fs::set_permissions(proc.path().join("8/exe"), fs::Permissions::from_mode(0o4755)).unwrap();
+        assert!(!process.is_roots(proc.path()), "sudo that asks for a password has root's number everywhere");
     }
 
     #[test]

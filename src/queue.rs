@@ -35,24 +35,23 @@ pub fn backlog(run_udev: &Path, proc: &Path) -> Backlog {
 
 /// The same, of processes that were just looked for; in this order: events that are read meanwhile are not mistaken for
 /// processed ones.
-pub fn of(Look { udevd, processes, .. }: &Look, run_udev: &Path, proc: &Path) -> Backlog {
+pub fn of(Look { udevd, processes, holder, .. }: &Look, run_udev: &Path, proc: &Path) -> Backlog {
     let stopped = processes.iter().any(Process::is_stopped);
     if udevd::has_queue(run_udev) {
         return Backlog::Some { stopped };
     }
-    if processes.len() > 1 {
+    if processes.len() > 1 || *udevd == Udevd::Ending {
         return Backlog::Unsure { stopped };
     }
-    // Somebody listens in its place, who is not known: systemd, until it starts udevd, or `dmhelper listen`, which subscribes to
-    // udevd's events as well.
-    let anybody =
-        || fs::read(proc.join("net/netlink")).is_ok_and(|table| queued::rows(&table).any(|row| row.groups & 1 != 0 && row.waiting));
-    if processes.is_empty() && matches!(udevd, Ok(Udevd::Running)) && anybody() {
+    // Somebody holds its place, or nobody knows who does: systemd, until it starts udevd, or `dmhelper listen`, which subscribes
+    // to udevd's events as well.
+    let anybody = || queued::rows(&table(proc, holder.as_ref())).any(|row| row.groups & 1 != 0 && row.waiting);
+    if processes.is_empty() && !udevd.is_absent() && anybody() {
         return Backlog::Unsure { stopped };
     }
     for process in processes {
-        let sockets = sockets(&proc.join(process.pid.to_string()));
-        let waiting = fs::read(proc.join("net/netlink")).is_ok_and(|table| is_waiting(&table, sockets.as_deref()));
+        let sockets = process.sockets(proc);
+        let waiting = is_waiting(&table(proc, Some(process)), sockets.as_deref());
         // An event that waits is read at once, unless udevd is stopped: then `queue` appears, and disappears.
         if waiting || Process::read(proc, process.pid).is_none_or(|process| !process.is_asleep()) {
             return Backlog::Unsure { stopped };
@@ -63,18 +62,17 @@ pub fn of(Look { udevd, processes, .. }: &Look, run_udev: &Path, proc: &Path) ->
 
 /// Whether one of them has subscribed to the kernel's events: what is sent from now on reaches it.
 pub(crate) fn is_subscribed(processes: &[Process], proc: &Path) -> bool {
-    let table = fs::read(proc.join("net/netlink")).unwrap_or_default();
-    processes.iter().filter_map(|process| sockets(&proc.join(process.pid.to_string()))).any(|sockets| {
-        let mut rows = queued::rows(&table);
-        rows.any(|row| row.groups & 1 != 0 && sockets.contains(&row.inode))
+    processes.iter().any(|process| {
+        let (table, sockets) = (table(proc, Some(process)), process.sockets(proc).unwrap_or_default());
+        queued::rows(&table).any(|row| row.groups & 1 != 0 && sockets.contains(&row.inode))
     })
 }
 
-/// The inodes of a process's sockets; `None` for those who may not see them.
-fn sockets(process: &Path) -> Option<Vec<u64>> {
-    let entries = fs::read_dir(process.join("fd")).ok()?;
-    let inode = |entry: std::io::Result<fs::DirEntry>| queued::inode(&fs::read_link(entry.ok()?.path()).ok()?);
-    Some(entries.filter_map(inode).collect())
+/// The kernel's table of netlink sockets, which is of one network namespace: the process's.
+fn table(proc: &Path, process: Option<&Process>) -> Vec<u8> {
+    let own = || fs::read(proc.join("net/netlink")).ok();
+    let theirs = process.and_then(|process| fs::read(proc.join(format!("{}/net/netlink", process.pid))).ok());
+    theirs.or_else(own).unwrap_or_default()
 }
 
 /// Whether kernel events wait in one of these sockets, or, where they are not known, in that of any other subscriber to
@@ -107,14 +105,20 @@ mod tests {
     #[test]
     fn an_event_that_waits_for_who_listens_in_udevds_place_is_seen() {
         let (proc, run) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let found = |udevd| of(&Look { udevd: Ok(udevd), busy: false, processes: Vec::new() }, run.path(), proc.path());
-        assert_eq!(found(Udevd::Running), Backlog::None);
+        let found = |udevd| of(&Look { udevd, busy: false, processes: Vec::new(), holder: None }, run.path(), proc.path());
+        assert_eq!(found(Udevd::OnDemand), Backlog::None);
         fs::create_dir(proc.path().join("net")).unwrap();
         fs::write(proc.path().join("net/netlink"), TABLE).unwrap();
-        assert_eq!(found(Udevd::Running), Backlog::Unsure { stopped: false });
+        assert_eq!(found(Udevd::OnDemand), Backlog::Unsure { stopped: false });
         assert_eq!(found(Udevd::Absent), Backlog::None, "whoever subscribes is no udevd");
         fs::write(proc.path().join("net/netlink"), TABLE.replace(" 768 ", " 0   ")).unwrap();
-        assert_eq!(found(Udevd::Running), Backlog::Unsure { stopped: false }, "`listen` subscribes to more");
+        assert_eq!(found(Udevd::StandIn), Backlog::Unsure { stopped: false }, "`listen` subscribes to more");
+        let holder = Process::read(Path::new("/proc"), std::process::id());
+        fs::create_dir_all(proc.path().join(format!("{}/net", std::process::id()))).unwrap();
+        fs::write(proc.path().join(format!("{}/net/netlink", std::process::id())), "").unwrap();
+        let elsewhere = Look { udevd: Udevd::StandIn, busy: false, processes: Vec::new(), holder };
+        assert_eq!(of(&elsewhere, run.path(), proc.path()), Backlog::None, "in its own network namespace none waits");
+        assert_eq!(found(Udevd::Ending), Backlog::Unsure { stopped: false }, "a worker goes on");
     }
 
     #[test]

@@ -1,34 +1,83 @@
-//! Is there a udevd that will process events?
+//! Is there a udevd that will process events, and is it stopped?
+//!
+//! This releases cookies, replaces sockets and ends boots, so that "no" needs proof: that no socket is bound where udevd's
+//! is, and that no process of its is there either. Nothing connects to it, for systemd would start a udevd for that.
+//!
+//! Where its socket is: up to systemd 261 `RUN/control` is a SEQPACKET socket; from 262 it is a link to `RUN/io.systemd.Udev`, a
+//! stream socket, which earlier ones may have beside the other. Either may be held by systemd, which starts udevd with the next
+//! event, or, the first, by `dmhelper listen`. The sockets themselves tell whether somebody holds them, whatever the
+//! network, mount or process namespace; who that is, /proc tells of those that it shows.
 
+pub(crate) mod socket;
+
+use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
-use crate::error::{Error, Result};
 use crate::process::Process;
+use socket::{Bound, Listening, bound, is_udevds, listening};
 
 /// What can be found out about udevd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Udevd {
-    /// It listens on its control socket.
+    /// It takes events.
     Running,
-    /// It listens, but its process is stopped (SIGSTOP, a debugger).
+    /// systemd listens for it, and starts it with the next event.
+    OnDemand,
+    /// `dmhelper listen --claim-udev` is in its place, and takes device-mapper's events.
+    StandIn,
+    /// Its process is stopped (SIGSTOP, a debugger): it will take events when it goes on.
     Stopped,
-    /// Nobody listens: events will not be processed.
+    /// This is not known: there may be one, and whoever would do harm then leaves it alone.
+    Unknown(Doubt),
+    /// It has ended; a worker of it goes on with the event that it has in hand, and nobody takes another.
+    Ending,
+    /// There is none, provably: nobody takes events.
     Absent,
 }
 
+/// Why it is not known whether there is a udevd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Its socket may not be looked at.
+    Socket(Errno),
+    /// Somebody holds its socket, and it is not known who that is.
+    Holder,
+    /// This process has its name and its directory, and no socket that is known.
+    Process(u32),
+    /// Not all processes can be seen.
+    Processes,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(errno) => write!(f, "its control socket cannot be examined ({})", errno.desc()),
+            Self::Holder => f.write_str("an unknown process holds its control socket"),
+            Self::Process(pid) => write!(f, "process {pid} has its name, but no control socket"),
+            Self::Processes => f.write_str("not all processes can be seen from here"),
+        }
+    }
+}
+
 impl Udevd {
-    /// Finds out whether somebody listens on `RUN/control` (`/run/udev/control`): the file alone proves nothing, it
-    /// stays behind when udevd is killed. The kernel's list of sockets is asked first, which disturbs nobody; it shows
-    /// one network namespace only, and by their paths alone, so that where it says no, or where a udevd elsewhere may
-    /// have the same path, connecting decides.
-    pub fn find(run: &Path, proc: &Path) -> Result<Self> {
+    /// Finds out whether the events of the devices in `RUN` (`/run/udev`) will be processed.
+    pub fn find(run: &Path, proc: &Path) -> Self {
         Look::take(run, proc).udevd
+    }
+
+    /// Whether provably nobody will process the next event. Reads of no process where somebody holds the control socket.
+    pub fn is_absent_from(run: &Path, proc: &Path) -> bool {
+        bound(&run.join("control")) != Bound::Somebody && Self::find(run, proc).is_absent()
+    }
+
+    /// Whether provably nobody will process the next event. Everything else, doubt among it, is a udevd.
+    pub fn is_absent(self) -> bool {
+        matches!(self, Self::Absent | Self::Ending)
     }
 }
 
@@ -36,36 +85,28 @@ impl Udevd {
 #[derive(Debug)]
 pub struct Look {
     /// As [`Udevd::find`] has it.
-    pub udevd: Result<Udevd>,
+    pub udevd: Udevd,
     /// Whether it has events left to process: it keeps the file `RUN/queue` while it has, and a worker that has outlived
     /// its udevd has one.
     pub busy: bool,
     /// The main processes of the udevd whose directory this is, and workers that have outlived theirs: they go on with what
     /// they have in hand. One in a container has another directory, and is none of our business.
     pub processes: Vec<Process>,
+    /// Who holds the control socket in udevd's place.
+    pub holder: Option<Process>,
 }
 
 impl Look {
     /// Reads of every process: of thousands where there are thousands of devices, for many a device has a kernel thread.
     pub fn take(run: &Path, proc: &Path) -> Self {
-        if !run.exists() {
-            return Self { udevd: Ok(Udevd::Absent), busy: false, processes: Vec::new() };
-        }
-        let (elsewhere, processes): (Vec<_>, _) = main_processes(proc).into_iter().partition(|udevd| udevd.sees_other(proc, run));
-        let udevd = state(&processes, elsewhere.is_empty(), &run.join("control"), proc);
-        Self { udevd, busy: has_queue(run) || processes.len() > 1, processes }
+        // Before the processes: whoever holds it is there when they are read.
+        let bound = [bound(&run.join("control")), bound(&run.join("io.systemd.Udev"))];
+        let candidates = Candidates::find(run, proc);
+        let udevd = candidates.state(bound);
+        let Candidates { listening, unclear, orphans, holder, .. } = candidates;
+        let processes: Vec<_> = [listening, unclear, orphans].concat();
+        Self { udevd, busy: has_queue(run) || processes.len() > 1, processes, holder }
     }
-}
-
-fn state(processes: &[Process], alone: bool, path: &Path, proc: &Path) -> Result<Udevd> {
-    // Another mount namespace may have a path of that name; here there must be one as well.
-    let exists = path.symlink_metadata().is_ok();
-    let listed = alone && exists && is_listening(path, &proc.join("net/unix")).unwrap_or(false);
-    Ok(match listed || exists && accepts(path)? {
-        true if !processes.is_empty() && processes.iter().all(Process::is_stopped) => Udevd::Stopped,
-        true => Udevd::Running,
-        false => Udevd::Absent,
-    })
 }
 
 /// Whether there is the file that udevd keeps while it has events left.
@@ -73,112 +114,159 @@ pub(crate) fn has_queue(run: &Path) -> bool {
     run.join("queue").exists()
 }
 
-/// Whether a connection to the socket is accepted.
-fn accepts(path: &Path) -> Result<bool> {
-    let failed = |errno: Errno| Error::os("connect", path.as_os_str().as_bytes(), errno);
-    let socket =
-        socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None).map_err(failed)?;
-    let address = UnixAddr::new(path).map_err(failed)?;
-    match connect(socket.as_raw_fd(), &address) {
-        Ok(()) | Err(Errno::EAGAIN) => Ok(true), // EAGAIN: so busy that its queue of connections is full.
-        // Not ours to connect to, and nobody of our network namespace listens: as good as absent.
-        Err(Errno::ENOENT | Errno::ECONNREFUSED | Errno::ENOTSOCK | Errno::EPROTOTYPE | Errno::EACCES | Errno::EPERM) => Ok(false),
-        Err(errno) => Err(failed(errno)),
+/// What the main one is named.
+const NAMES: [&[u8]; 3] = [b"systemd-udevd", b"udevd", b"eudevd"];
+/// And, in systemd 251 and later, its workers.
+const WORKER: &[u8] = b"(udev-worker)";
+
+/// The processes that it depends on, all of root's and with the same directory.
+struct Candidates {
+    /// Named as udevd, no other one's child, and listening on a socket of its.
+    listening: Vec<Process>,
+    /// The same, but not known to listen: it may not be looked at, or has not got so far, or is no udevd.
+    unclear: Vec<Process>,
+    /// Workers that have outlived their udevd.
+    orphans: Vec<Process>,
+    /// Who holds its socket in its place: systemd, `dmhelper listen`.
+    holder: Option<Process>,
+    /// Whether somebody listens under such a name whom none of these is.
+    is_listed: bool,
+    sees_all: bool,
+}
+
+impl Candidates {
+    fn find(run: &Path, proc: &Path) -> Self {
+        let is_udevd = |process: &Process| NAMES.contains(&process.name.as_slice()) || process.name == WORKER;
+        let is_other = |process: &Process| process.pid == 1 || matches!(process.name.as_slice(), b"systemd" | b"dmhelper");
+        let all = Process::all(proc).filter(|process| is_udevd(process) || is_other(process));
+        let roots = all.filter(|process| !process.has_ended() && process.is_roots(proc));
+        let (udevds, others): (Vec<_>, Vec<_>) = roots.partition(is_udevd);
+        let heads = udevds.iter().filter(|process| udevds.iter().all(|other| other.pid != process.parent));
+
+        let mut sockets = Sockets::read(run, proc);
+        let (mut listening, mut unclear, mut orphans) = (Vec::new(), Vec::new(), Vec::new());
+        for process in heads.cloned() {
+            // Before anything is decided: what a container's udevd listens on is explained by it.
+            let listens = sockets.listens(&process);
+            match listens {
+                _ if process.sees_other(proc, run) => {}
+                Listens::Here => listening.push(process),
+                Listens::Elsewhere => {}
+                Listens::Unclear if process.name == WORKER => orphans.push(process),
+                Listens::Unclear => unclear.push(process),
+            }
+        }
+        // systemd has hundreds of descriptors: it matters only where no udevd has the socket from it.
+        let mut holds = |process: &Process| sockets.listens(process) == Listens::Here && !process.sees_other(proc, run);
+        let holder = others.into_iter().find(|process| listening.is_empty() && holds(process));
+        Self { listening, unclear, orphans, holder, is_listed: sockets.is_any_left(), sees_all: sees_all(proc) }
+    }
+
+    fn state(&self, bound: [Bound; 2]) -> Udevd {
+        let state = |processes: &[Process]| if processes.iter().all(Process::is_stopped) { Udevd::Stopped } else { Udevd::Running };
+        let hidden = bound.iter().find_map(|bound| if let Bound::Unknown(errno) = bound { Some(*errno) } else { None });
+        let is_bound = bound.contains(&Bound::Somebody);
+        let may_be_bound = is_bound || hidden.is_some();
+        match (self.unclear.first(), &self.holder, hidden) {
+            // Its socket may be gone from the directory: it takes events all the same.
+            _ if !self.listening.is_empty() => state(&self.listening),
+            (Some(_), ..) if may_be_bound => state(&self.unclear),
+            (Some(process), ..) => Udevd::Unknown(Doubt::Process(process.pid)),
+            (None, Some(holder), _) if may_be_bound => match holder.name.as_slice() {
+                b"dmhelper" => Udevd::StandIn,
+                _ => Udevd::OnDemand,
+            },
+            _ if is_bound => Udevd::Unknown(Doubt::Holder),
+            (.., Some(_)) if self.is_listed => Udevd::Unknown(Doubt::Holder),
+            (.., Some(errno)) => Udevd::Unknown(Doubt::Socket(errno)),
+            // It may be there, without its socket, for those who see all processes.
+            _ if !self.sees_all && self.is_listed => Udevd::Unknown(Doubt::Processes),
+            _ if self.orphans.is_empty() => Udevd::Absent,
+            _ => Udevd::Ending,
+        }
     }
 }
 
-/// Whether the kernel lists a listening socket of that path (unix(7), /proc/net/unix: `__SO_ACCEPTCON` is 0x10000). It lists
-/// the path that was bound: `listen`, which claims udevd's, has bound that with its own number behind a dot, and linked it.
-fn is_listening(path: &Path, table: &Path) -> Result<bool> {
-    let text = fs::read(table).map_err(|error| Error::io("read", table.as_os_str().as_bytes(), &error))?;
-    Ok(text.split(|&b| b == b'\n').any(|line| {
-        let mut fields = line.split(|&b| b == b' ').filter(|field| !field.is_empty());
-        let number = |rest: &[u8]| rest.strip_prefix(b".").is_some_and(|digits| digits.iter().all(u8::is_ascii_digit));
-        let is_path = |bound: &[u8]| bound.strip_prefix(path.as_os_str().as_bytes()).is_some_and(|rest| rest.is_empty() || number(rest));
-        fields.nth(3) == Some(b"00010000") && fields.nth(3).is_some_and(is_path)
-    }))
+/// Whether none is hidden: by a PID namespace (the first one has a number of its own, PROC_PID_INIT_INO), or for users by
+/// procfs's option hidepid, which hides the first process as well.
+fn sees_all(proc: &Path) -> bool {
+    let is_below = fs::read_link(proc.join("self/ns/pid")).is_ok_and(|namespace| namespace != Path::new("pid:[4026531836]"));
+    !is_below && Process::read(proc, 1).is_some()
 }
 
-/// What its processes are named: the main one and, in systemd 251 and later, its workers.
-const NAMES: [&[u8]; 4] = [b"systemd-udevd", b"udevd", b"eudevd", b"(udev-worker)"];
+/// Whether a process listens on a socket of the udevd that is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listens {
+    Here,
+    /// On that of another directory: it is another's.
+    Elsewhere,
+    /// Its descriptors may not be read, or it has none that listens.
+    Unclear,
+}
 
-/// Root's processes named as udevd's whose parent is not: workers are children of the main one.
-fn main_processes(proc: &Path) -> Vec<Process> {
-    let all: Vec<_> = Process::all(proc).filter(|process| NAMES.contains(&process.name.as_slice()) && process.is_roots(proc)).collect();
-    all.iter().filter(|process| all.iter().all(|other| other.pid != process.parent)).cloned().collect()
+/// The sockets that somebody listens on.
+struct Sockets<'a> {
+    run: &'a Path,
+    proc: &'a Path,
+    /// Those of this network namespace.
+    here: Vec<Listening>,
+    /// Where `control` leads.
+    control: Option<PathBuf>,
+    /// The numbers of those that some process is known to have.
+    explained: BTreeSet<u64>,
+}
+
+impl<'a> Sockets<'a> {
+    fn read(run: &'a Path, proc: &'a Path) -> Self {
+        let control = fs::canonicalize(run.join("control")).ok();
+        Self { run, proc, here: Self::table(&proc.join("net/unix")), control, explained: BTreeSet::new() }
+    }
+
+    fn table(path: &Path) -> Vec<Listening> {
+        listening(&fs::read(path).unwrap_or_default()).collect()
+    }
+
+    fn is_udevds(&self, socket: &Listening) -> bool {
+        let leads_there = self.control.as_ref().is_some_and(|control| control.as_os_str().as_bytes() == socket.path);
+        leads_there || is_udevds(&socket.path, self.run)
+    }
+
+    fn listens(&mut self, process: &Process) -> Listens {
+        let Some(inodes) = process.sockets(self.proc) else { return self.guess(process) };
+        let mut held: Vec<_> = self.here.iter().filter(|socket| inodes.contains(&socket.inode)).cloned().collect();
+        if held.is_empty() && !inodes.is_empty() {
+            // Perhaps in another network namespace.
+            let there = Self::table(&self.proc.join(format!("{}/net/unix", process.pid)));
+            held = there.into_iter().filter(|socket| inodes.contains(&socket.inode)).collect();
+        }
+        self.explained.extend(held.iter().map(|socket| socket.inode));
+        match held.iter().any(|socket| self.is_udevds(socket)) {
+            true => Listens::Here,
+            false if held.is_empty() => Listens::Unclear,
+            false => Listens::Elsewhere,
+        }
+    }
+
+    /// The same for those who may not see what it has: by the names alone. A claim's is bound under its process's number.
+    fn guess(&mut self, process: &Process) -> Listens {
+        if process.name == b"dmhelper" {
+            let claim = self.run.join(format!("control.{}", process.pid));
+            let claimed = self.here.iter().find(|socket| socket.path == claim.as_os_str().as_bytes());
+            self.explained.extend(claimed.map(|socket| socket.inode));
+            return if claimed.is_some() { Listens::Here } else { Listens::Unclear };
+        }
+        let there = Self::table(&self.proc.join(format!("{}/net/unix", process.pid)));
+        let is_any = there.iter().chain(&self.here).any(|socket| self.is_udevds(socket));
+        let names = [&b"/udev/control"[..], b"/udev/io.systemd.Udev"];
+        let is_elsewhere = there.iter().any(|socket| names.iter().any(|name| socket.path.ends_with(name)));
+        if !is_any && is_elsewhere { Listens::Elsewhere } else { Listens::Unclear }
+    }
+
+    /// Whether there is one that no process explains.
+    fn is_any_left(&self) -> bool {
+        self.here.iter().any(|socket| self.is_udevds(socket) && !self.explained.contains(&socket.inode))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use nix::sys::socket::{Backlog, Shutdown, bind, listen, shutdown};
-    use std::os::unix::fs::symlink;
-    use std::os::unix::net::{UnixDatagram, UnixListener};
-
-    #[test]
-    fn a_file_alone_is_no_udevd() {
-        let run = tempfile::tempdir().unwrap();
-        assert_eq!(Udevd::find(run.path(), Path::new("/proc")).unwrap(), Udevd::Absent);
-        fs::write(run.path().join("control"), "").unwrap();
-        assert_eq!(Udevd::find(run.path(), Path::new("/proc")).unwrap(), Udevd::Absent);
-        assert!(!Look::take(run.path(), Path::new("/none")).busy);
-        fs::write(run.path().join("queue"), "").unwrap();
-        assert!(Look::take(run.path(), Path::new("/none")).busy);
-    }
-
-    #[test]
-    fn the_kernels_list_tells_listeners_from_others() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("control");
-        let _listener = UnixListener::bind(&path).unwrap();
-        assert!(is_listening(&path, Path::new("/proc/net/unix")).unwrap());
-        assert!(!is_listening(&directory.path().join("contro"), Path::new("/proc/net/unix")).unwrap());
-        let claim = directory.path().join("claim");
-        let _claim = UnixListener::bind(claim.with_extension("812")).unwrap();
-        assert!(is_listening(&claim, Path::new("/proc/net/unix")).unwrap());
-        assert!(!is_listening(&claim.with_extension("81"), Path::new("/proc/net/unix")).unwrap());
-        // One that has a path and does not listen is on the list as well.
-        let speaker = directory.path().join("speaker");
-        let _speaker = UnixDatagram::bind(&speaker).unwrap();
-        assert!(fs::read("/proc/net/unix").unwrap().windows(speaker.as_os_str().len()).any(|part| part == speaker.as_os_str().as_bytes()));
-        assert!(!is_listening(&speaker, Path::new("/proc/net/unix")).unwrap());
-    }
-
-    #[test]
-    fn a_udevd_counts_by_its_main_process_and_its_directory() {
-        let folder = tempfile::tempdir().unwrap();
-        let (proc, run, container) = (folder.path().join("proc"), folder.path().join("run"), folder.path().join("container"));
-        [&run, &container].iter().for_each(|path| fs::create_dir(path).unwrap());
-        let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
-        bind(listener.as_raw_fd(), &UnixAddr::new(&run.join("control")).unwrap()).unwrap();
-        listen(&listener, Backlog::new(1).unwrap()).unwrap();
-        fs::create_dir_all(proc.join("net")).unwrap();
-        fs::write(proc.join("net/unix"), format!("0: 2 0 00010000 1 1 7 {}\n", run.join("control").display())).unwrap();
-        let process = |pid: u32, stat: &str, root: &Path| {
-            fs::create_dir_all(proc.join(pid.to_string())).unwrap();
-            fs::write(proc.join(format!("{pid}/stat")), stat).unwrap();
-            fs::write(proc.join(format!("{pid}/status")), "Uid:\t0\t0\t0\t0\n").unwrap();
-            let _ = symlink(root, proc.join(format!("{pid}/root")));
-        };
-        let found = || Udevd::find(&run, &proc).unwrap();
-        process(7, "7 (bash) S 1", Path::new("/"));
-        assert_eq!((found(), Look::take(&run, &proc).processes.len()), (Udevd::Running, 0), "a stand-in");
-        process(8, "8 (systemd-udevd) T 1", Path::new("/"));
-        process(9, "9 ((udev-worker)) S 8", Path::new("/"));
-        assert_eq!((found(), Look::take(&run, &proc).processes.len()), (Udevd::Stopped, 1), "a worker that sleeps on changes nothing");
-        process(8, "8 (systemd-udevd) S 1", Path::new("/"));
-        assert_eq!(found(), Udevd::Running);
-        process(8, "8 (systemd-udevd) T 1", Path::new("/"));
-        process(21, "21 (systemd-udevd) S 1", Path::new("/"));
-        fs::write(proc.join("21/status"), "Uid:\t1000\t1000\t1000\t1000\n").unwrap();
-        assert_eq!((found(), Look::take(&run, &proc).processes.len()), (Udevd::Stopped, 1), "a user's process with its name");
-        process(20, "20 (systemd-udevd) S 19", &container);
-        assert_eq!((found(), Look::take(&run, &proc).processes.len()), (Udevd::Stopped, 1), "the container's runs, ours does not");
-        assert!(!Look::take(&run, &proc).busy);
-        process(9, "9 ((udev-worker)) S 1", Path::new("/"));
-        assert!(Look::take(&run, &proc).busy, "its udevd was killed, and it goes on");
-        // Dropping is not enough: a child of another test has a copy until its program runs.
-        shutdown(listener.as_raw_fd(), Shutdown::Both).unwrap();
-        assert_eq!(found(), Udevd::Absent, "the list's line is the container's");
-    }
-}
+mod tests;

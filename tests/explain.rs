@@ -154,10 +154,7 @@ fn specimen() -> Report {
         holders: vec![Finding::new(&reason::MOUNTED).with("detail", "/home").with("other", "/home")],
         facts: vec![("Used by", vec!["nobody".to_string()])],
         unknown: Some("its openers"),
-        ..Report::new(
-            Service { udevd: Udevd::Running, busy: false, idle: true, stand_in: false, completer: Completer::Absent },
-            RuleFiles(vec![rule]),
-        )
+        ..Report::new(Service { udevd: Udevd::Running, busy: false, idle: true, completer: Completer::Absent }, RuleFiles(vec![rule]))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::listen::engine::{Engine, Places};
 use crate::listen::place::{self, Place};
 use crate::listen::standalone::{self, Standalone};
 use crate::nodes::probe::Prober;
-use crate::udevd::Udevd;
+use crate::udevd::{Doubt, Udevd};
 use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Socket};
 
 /// Do udevd's work where there is no udevd: device-mapper devices' links, records and cookies.
@@ -206,16 +206,18 @@ impl EventCommand {
             properties.extend([key.as_encoded_bytes(), b"=", value.as_encoded_bytes(), b"\0"].concat());
         }
         let udevd = Udevd::find(Path::new(RUN_UDEV), Path::new(PROC));
-        if udevd.as_ref().is_ok_and(|udevd| *udevd != Udevd::Absent) {
-            return Err(place::refusal());
-        }
+        let unknown = match udevd {
+            Udevd::Unknown(Doubt::Socket(errno)) => Some(Error::os("examine", format!("{RUN_UDEV}/control"), errno)),
+            udevd if !udevd.is_absent() => return Err(place::refusal()),
+            _ => None,
+        };
         let event = crate::uevent::Uevent::from_properties(&properties)
             .filter(|event| event.get("ACTION").is_some() && event.get("DEVPATH").is_some())
             .ok_or_else(|| Error::usage("event", "environment", "no ACTION and DEVPATH: the device manager runs this for each uevent"))?;
         if !event.is_device_mapper() {
             return Ok(());
         }
-        match udevd.and_then(|_| places(self.blkid, self.blkid_timeout)).and_then(engine) {
+        match unknown.map_or_else(|| places(self.blkid, self.blkid_timeout), Err).and_then(engine) {
             Ok(mut engine) => {
                 if let Err(error) = standalone::remember(&mut engine, Path::new(RUN_UDEV), Path::new(SYS)) {
                     log::error!("{error}");

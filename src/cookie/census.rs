@@ -118,9 +118,11 @@ impl Entry {
             (None, _) => Verdict::Unknown,
             (Some(0), 0) if self.stopped.is_empty() => Verdict::Left,
             (Some(_), 0) => Verdict::InUse,
-            (Some(_), _) if udevd != Udevd::Running => Verdict::NoUdevd,
-            (Some(_), _) if !busy && self.age(now) >= GRACE => Verdict::Stuck,
-            (Some(_), _) => Verdict::Waiting,
+            (Some(_), _) => match udevd {
+                Udevd::Absent | Udevd::Stopped => Verdict::NoUdevd,
+                Udevd::Running | Udevd::OnDemand | Udevd::StandIn if !busy && self.age(now) >= GRACE => Verdict::Stuck,
+                _ => Verdict::Waiting,
+            },
         }
     }
 }

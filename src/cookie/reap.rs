@@ -43,6 +43,7 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
     match entry.verdict(udevd, busy, now) {
         Verdict::Foreign => Treatment::Keep("not owned by root"),
         Verdict::Unknown => Treatment::Keep("its value may not be read"),
+        Verdict::Waiting if matches!(udevd, Udevd::Unknown(_)) => Treatment::Keep("whether udevd runs is not known"),
         Verdict::Waiting => Treatment::Keep("udev may still complete it"),
         Verdict::Stuck => Treatment::Complete,
         // A stopped udevd may go on; without any, nothing will come, unless it is just being restarted.
@@ -58,7 +59,8 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
         }
         Verdict::InUse if older_than.is_none() => Treatment::Keep("may be a script's transaction; --older-than says when it is none"),
         Verdict::InUse if entry.last.is_some() => Treatment::Keep("the process that used it last is alive"),
-        Verdict::InUse if busy => Treatment::Keep("udev has events left"),
+        Verdict::InUse if busy || matches!(udevd, Udevd::Ending) => Treatment::Keep("udev has events left"),
+        Verdict::InUse if matches!(udevd, Udevd::Unknown(_)) => Treatment::Keep("whether udevd runs is not known"),
         Verdict::InUse if is_exported() => Treatment::Keep("a process holds it in DM_UDEV_COOKIE"),
         Verdict::InUse => Treatment::Remove,
     }

@@ -141,7 +141,7 @@ struct Synchronisation {
 
 impl Synchronisation {
     fn begin(roots: &Roots) -> Self {
-        let udevd = Udevd::find(&roots.run_udev, &roots.proc).is_ok_and(|udevd| udevd != Udevd::Absent);
+        let udevd = !Udevd::is_absent_from(&roots.run_udev, &roots.proc);
         let begun = udevd.then(Transaction::begin).transpose();
         let transaction = begun.unwrap_or_else(|error| {
             // Removing is what was asked for; that udevd is done with it, is not known then.

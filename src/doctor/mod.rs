@@ -144,7 +144,7 @@ fn look(world: &World<'_>, claims: &Claims, facts: &Facts, path: &str, expected:
 
 /// Where there is no udevd, its own node in /dev/mapper is all that a device gets.
 fn is_enough(world: &World<'_>, link: &Link, devno: Devno) -> bool {
-    world.service.udevd == Udevd::Absent && (link.found == links::Found::Node(devno) || !link.path.starts_with("mapper/"))
+    world.service.udevd.is_absent() && (link.found == links::Found::Node(devno) || !link.path.starts_with("mapper/"))
 }
 
 /// A device now: one query of the control node, or some files of sysfs.
@@ -173,7 +173,7 @@ fn facts(world: &World<'_>, listed: &Listed) -> Option<Facts> {
         dependants: Vec::new(),
         parent: None,
         udev,
-        udevd: world.service.udevd != Udevd::Absent,
+        udevd: !world.service.udevd.is_absent(),
     };
     // Nothing but the control node tells a device without a table from one of no size: neither is to be linked.
     let live = info.live_table() == Some(true);
@@ -186,17 +186,19 @@ fn machine(world: &World<'_>) -> Vec<Finding> {
     let roots = &world.places.roots;
     let all = |reason| Finding::new(reason).with("device", "device-mapper devices").with("trigger", COLDPLUG).with("name", "NAME");
     let control = roots.run_udev.join("control");
+    let about_control = |reason| all(reason).with("other", printable(control.as_os_str().as_encoded_bytes()));
     match world.service.udevd {
-        Udevd::Absent if control.exists() => {
-            findings.push(all(&reason::CONTROL_LEFT).with("other", printable(control.as_os_str().as_encoded_bytes())));
-        }
-        Udevd::Absent if !world.survey.devices().is_empty() => findings.push(all(&reason::NO_UDEVD)),
+        // As libdevmapper asks: a link that leads nowhere is none.
+        Udevd::Absent | Udevd::Ending if control.exists() => findings.push(about_control(&reason::CONTROL_LEFT)),
+        Udevd::Absent | Udevd::Ending if !world.survey.devices().is_empty() => findings.push(all(&reason::NO_UDEVD)),
+        Udevd::Running | Udevd::Stopped if !control.exists() => findings.push(about_control(&reason::CONTROL_MISSING)),
         Udevd::Stopped => findings.push(all(&reason::UDEVD_STOPPED)),
-        Udevd::Absent | Udevd::Running => {}
+        Udevd::Unknown(doubt) => findings.push(all(&reason::UDEVD_UNKNOWN).with("detail", doubt.to_string())),
+        Udevd::Absent | Udevd::Ending | Udevd::Running | Udevd::OnDemand | Udevd::StandIn => {}
     }
     findings.extend(cookie::completer(world.service.completer));
     // Where there is no udevd at all, nobody reads rules either.
-    if !world.service.stand_in && world.service.udevd != Udevd::Absent {
+    if !world.service.is_stand_in() && !world.service.udevd.is_absent() {
         let finding = |fault: &Fault<'_>| crate::explain::device::rule_finding(&world.rules, fault, &all);
         findings.extend(world.rules.faults().iter().map(finding));
     }

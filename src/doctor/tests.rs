@@ -6,6 +6,7 @@ use crate::completer::Completer;
 use crate::explain::Service;
 use crate::info::system::System;
 use crate::rulefiles::{FILES, RuleFiles};
+use crate::udevd::Doubt;
 
 /// What is found on a system of three devices, all of them processed and linked but for what `spoil` does.
 fn found(udevd: Udevd, spoil: impl Fn(&Places)) -> Vec<(&'static str, Option<String>)> {
@@ -22,11 +23,12 @@ fn found(udevd: Udevd, spoil: impl Fn(&Places)) -> Vec<(&'static str, Option<Str
         );
         fs::write(places.roots.run_udev.join(format!("data/b{devno}")), record).unwrap();
     }
+    fs::write(places.roots.run_udev.join("control"), "").unwrap();
     spoil(&places);
     let world = World {
         places: &places,
         survey: system.survey(),
-        service: Service { udevd, busy: false, idle: true, stand_in: false, completer: Completer::Absent },
+        service: Service { udevd, busy: false, idle: true, completer: Completer::Absent },
         rules: RuleFiles::find(&places.root),
     };
     let diagnosis = diagnose(&world, &[]);
@@ -38,6 +40,29 @@ fn found(udevd: Udevd, spoil: impl Fn(&Places)) -> Vec<(&'static str, Option<Str
 #[test]
 fn a_machine_that_is_well_has_no_trouble() {
     assert_eq!(found(Udevd::Running, |_| {}), []);
+}
+
+#[test]
+fn what_is_wrong_with_udevd_is_told_and_nothing_of_its_is_to_be_removed() {
+    let ids = |udevd, control: bool| {
+        let spoil = |places: &Places| {
+            if !control {
+                fs::remove_file(places.roots.run_udev.join("control")).unwrap()
+            }
+        };
+        found(udevd, spoil).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    for udevd in [Udevd::Running, Udevd::OnDemand, Udevd::StandIn] {
+        assert_eq!(ids(udevd, true), [""; 0], "{udevd:?}");
+    }
+    assert_eq!(ids(Udevd::Running, false), ["control-missing"]);
+    assert_eq!(ids(Udevd::Stopped, true), ["udevd-stopped"]);
+    assert_eq!(ids(Udevd::Unknown(Doubt::Holder), true), ["udevd-unknown"]);
+    for udevd in [Udevd::Absent, Udevd::Ending] {
+        assert_eq!(ids(udevd, true)[0], "control-left", "{udevd:?}");
+        assert_eq!(ids(udevd, false)[0], "no-udevd", "{udevd:?}");
+    }
+    assert!(reason::ALL.iter().flat_map(|reason| reason.steps).all(|step| !step.contains("rm {other}") || !step.contains("control")));
 }
 
 #[test]

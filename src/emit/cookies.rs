@@ -67,7 +67,11 @@ pub fn verdict(entry: &Entry, circumstances: &Circumstances) -> String {
         Verdict::Foreign => "foreign: not owned by root".to_string(),
         Verdict::InUse if !entry.stopped.is_empty() => format!("in use, perhaps by {}", stopped(&entry.stopped)),
         Verdict::InUse => format!("in use{last}"),
-        Verdict::Waiting => format!("waiting for udev for {age}{waits}"),
+        Verdict::Waiting => match circumstances.udevd {
+            Udevd::Unknown(doubt) => format!("waiting for {age}{waits}; whether udevd runs is not known: {doubt}"),
+            Udevd::Ending => format!("waiting for {age}{waits}; udevd has ended, but not its worker"),
+            _ => format!("waiting for udev for {age}{waits}"),
+        },
         Verdict::Stuck => format!("stuck: {missing} for {age}{waits}"),
         Verdict::NoUdevd if circumstances.udevd == Udevd::Stopped => format!("udevd is stopped: {missing} for {age}{waits}"),
         Verdict::NoUdevd => format!("no udevd: {missing} for {age}{waits}"),

@@ -52,7 +52,7 @@ pub fn text(report: &Report, terminal: Terminal) -> String {
     for (label, lines) in report.facts.iter().filter(|(_, lines)| !lines.is_empty()) {
         page.rows(label, lines.clone());
     }
-    page.rows("udevd", vec![service(report).to_string()]);
+    page.rows("udevd", vec![service(report)]);
     page.rows("Completer", completer(report.service.completer));
     page.rows("Rules", rules(report));
     if let Some(unknown) = report.unknown {
@@ -221,14 +221,18 @@ fn holders(report: &Report, info: &Info) -> Vec<String> {
     }
 }
 
-fn service(report: &Report) -> &'static str {
-    match report.service.udevd {
-        Udevd::Running if report.service.stand_in => "not running; dmhelper listen stands in its place",
+fn service(report: &Report) -> String {
+    let words = match report.service.udevd {
         Udevd::Running if report.service.busy => "running, with events left to process",
         Udevd::Running => "running, with nothing left to do",
+        Udevd::OnDemand => "not started yet; systemd starts it with the next event",
+        Udevd::StandIn => "not running; dmhelper listen stands in its place",
         Udevd::Stopped => "stopped (SIGSTOP, a debugger)",
+        Udevd::Unknown(doubt) => return format!("not known: {doubt}"),
+        Udevd::Ending => "not running; a worker of it still processes an event",
         Udevd::Absent => "not running",
-    }
+    };
+    words.to_string()
 }
 
 /// Who completes cookies, where that is not a process for each.
@@ -254,7 +258,7 @@ fn maker(file: &RuleFile) -> &'static str {
 fn rules(report: &Report) -> Vec<String> {
     let files = &report.rules.0;
     match (report.rules.faults().as_slice(), files.first()) {
-        _ if report.service.stand_in => Vec::new(),
+        _ if report.service.is_stand_in() => Vec::new(),
         ([Fault::None], _) | (_, None) => vec!["none for device-mapper".to_string()],
         ([], Some(first)) => {
             // The notifying file has one name everywhere.

@@ -16,9 +16,10 @@ impl Facts {
     /// Why udev has not done its part, whatever link it is about.
     fn service_fault(&self) -> Option<Finding> {
         match self.service {
-            Service { udevd: Udevd::Absent, .. } => Some(self.finding(&reason::NO_UDEVD)),
+            Service { udevd: Udevd::Absent | Udevd::Ending, .. } => Some(self.finding(&reason::NO_UDEVD)),
             Service { udevd: Udevd::Stopped, .. } => Some(self.finding(&reason::UDEVD_STOPPED)),
             Service { busy: true, .. } => Some(self.finding(&reason::UDEVD_BUSY)),
+            Service { udevd: Udevd::Unknown(doubt), .. } => Some(self.finding(&reason::UDEVD_UNKNOWN).with("detail", doubt.to_string())),
             _ => None,
         }
     }
@@ -30,7 +31,7 @@ impl Facts {
 
     /// The fault of the rule files that keeps a job from being done. `listen` reads none.
     fn rule_fault(&self, job: Job) -> Option<Finding> {
-        if self.service.stand_in {
+        if self.service.is_stand_in() {
             return None;
         }
         let stops = |fault: &&Fault<'_>| fault.stops(job) || fault.stops(Job::Identity);

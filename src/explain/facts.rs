@@ -66,7 +66,7 @@ impl Facts {
     /// nothing of it. Other packages' rules never do.
     fn awaits_coldplug(&self) -> bool {
         let is_known = |record: &Record| ["DM_UDEV_RULES_VSN", DISABLE_OTHER_RULES].iter().any(|key| record.property(key).is_some());
-        let ours = self.service.stand_in || self.rules.of(Job::Identity).is_some_and(|file| file.origin == Origin::Ours);
+        let ours = self.service.is_stand_in() || self.rules.of(Job::Identity).is_some_and(|file| file.origin == Origin::Ours);
         ours && !self.record().is_some_and(is_known) && self.info.live_table() == Some(true) && !self.device().suspended
     }
 

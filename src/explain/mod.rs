@@ -103,8 +103,6 @@ pub struct Service {
     pub busy: bool,
     /// Whether it is sure that none is on its way to it either.
     pub idle: bool,
-    /// Whether `dmhelper listen` stands in its place, to which rule files mean nothing.
-    pub stand_in: bool,
     /// Who completes cookies in place of a process for each.
     pub completer: Completer,
 }
@@ -112,11 +110,13 @@ pub struct Service {
 impl Service {
     fn find(roots: &Roots) -> Self {
         let look = Look::take(&roots.run_udev, &roots.proc);
-        // Who may not find out sees at least the records.
-        let udevd = *look.udevd.as_ref().unwrap_or(&Udevd::Absent);
-        let stand_in = udevd == Udevd::Running && look.processes.is_empty();
         let idle = queue::of(&look, &roots.run_udev, &roots.proc) == Backlog::None;
-        Self { udevd, busy: look.busy, idle, stand_in, completer: Completer::find(&roots.run_dmhelper, &roots.proc) }
+        Self { udevd: look.udevd, busy: look.busy, idle, completer: Completer::find(&roots.run_dmhelper, &roots.proc) }
+    }
+
+    /// Whether `dmhelper listen` stands in its place, to which rule files mean nothing.
+    pub fn is_stand_in(self) -> bool {
+        self.udevd == Udevd::StandIn
     }
 
     /// What is known beside a cookie.

@@ -47,6 +47,8 @@ reasons! {
             "Where there is to be none: dmhelper listen --claim-udev"];
     UDEVD_STOPPED: "udevd-stopped", "udevd is stopped (SIGSTOP, a debugger): it processes nothing until it goes on.",
         ["Let it go on: pkill -CONT systemd-udevd"];
+    UDEVD_UNKNOWN: "udevd-unknown", "It is not known whether udevd is running: {detail}. Nothing is done that would harm it.",
+        ["Ask as root, and outside containers.", "Look at udevd itself: systemctl status systemd-udevd"];
     UDEVD_BUSY: "udevd-busy", "udevd has not finished with {device}: it has events left to process.",
         ["Wait: dmhelper wait --timeout 3min {name}", "If it never ends, a program that a rule runs hangs: ps -ef --forest | grep -A3 udev"];
 
@@ -119,7 +121,12 @@ reasons! {
 
     // What only doctor looks for.
     CONTROL_LEFT: "control-left", "udevd is gone, but {other} is still there: every tool waits for an answer that nobody gives.",
-        ["Start udevd, or remove the file: rm {other}"];
+        ["Start it: systemctl start systemd-udevd (without systemd: systemd-udevd --daemon)", "Then: {trigger}",
+            "Where there is to be none: dmhelper listen --claim-udev"];
+    CONTROL_MISSING: "control-missing",
+        "udevd is running, but {other} is not there: tools do not wait for it, and make nodes where it makes links.",
+        ["Give it its socket back: systemctl stop systemd-udevd; systemctl restart systemd-udevd-control.socket; systemctl start systemd-udevd",
+            "Then: {trigger}"];
     STALE_LINK: "stale-link", "{link} is left over: it leads to {detail}, which does not exist.", ["{other}"];
     STALE_NODE: "stale-node", "{link} is left over: a block node of {detail}, which does not exist.", ["dmhelper doctor --fix --yes"];
     MISPLACED: "misplaced", "{link} leads to {other}: no device has the name of the link, and udev did not make it.",

@@ -71,9 +71,8 @@ impl<'a> World<'a> {
     /// where there is no udevd none need be there.
     pub(crate) fn rule_faults(&self, about: impl Fn(&'static Reason) -> Finding) -> Vec<Finding> {
         let counts = |fault: &&Fault<'_>| match self.service.udevd {
-            _ if self.service.stand_in => false,
-            Udevd::Absent => !matches!(fault, Fault::None | Fault::Missing(_)),
-            Udevd::Running | Udevd::Stopped => true,
+            Udevd::StandIn => false,
+            udevd => !udevd.is_absent() || !matches!(fault, Fault::None | Fault::Missing(_)),
         };
         self.rules.faults().iter().filter(counts).map(|fault| rule_finding(&self.rules, fault, &about)).collect()
     }
@@ -81,7 +80,7 @@ impl<'a> World<'a> {
     /// Why nobody does a job of the rules, of whatever device.
     pub(super) fn faults_of(&self, job: Job) -> Vec<Finding> {
         let about = |reason| Finding::new(reason).with("device", "device-mapper devices").with("trigger", COLDPLUG);
-        let reads_rules = self.service.udevd != Udevd::Absent && !self.service.stand_in;
+        let reads_rules = !self.service.udevd.is_absent() && !self.service.is_stand_in();
         let faults = self.rules.faults();
         faults.iter().filter(|fault| reads_rules && fault.stops(job)).map(|fault| rule_finding(&self.rules, fault, &about)).collect()
     }
@@ -90,6 +89,6 @@ impl<'a> World<'a> {
     pub(crate) fn serves_alone(&self, facts: &Facts) -> bool {
         let links = facts.replay().expected.into_iter().filter(|link| link.starts_with("mapper/"));
         let at_hand = |link: String| links::look(&self.places.roots.dev, &link).leads_to() == Some(facts.info.device.devno);
-        self.service.udevd == Udevd::Absent && links.into_iter().any(at_hand)
+        self.service.udevd.is_absent() && links.into_iter().any(at_hand)
     }
 }

@@ -77,8 +77,7 @@ impl<'a> Sources<'a> {
 
     /// Who may not find out is told by the records alone.
     fn udevd(&self) -> bool {
-        let find = || Udevd::find(&self.roots.run_udev, &self.roots.proc).is_ok_and(|udevd| udevd != Udevd::Absent);
-        *self.udevd.get_or_init(find)
+        *self.udevd.get_or_init(|| !Udevd::is_absent_from(&self.roots.run_udev, &self.roots.proc))
     }
 
     /// Whether the control node answers: without it some facts stay unknown.

@@ -128,7 +128,7 @@ impl Standalone<'_> {
     fn evidence(&self) -> Evidence {
         let (run_udev, proc) = (&self.place.run_udev, &self.place.proc);
         let look = Look::take(run_udev, proc);
-        if look.processes.is_empty() && matches!(look.udevd, Ok(Udevd::Absent)) {
+        if look.processes.is_empty() && look.udevd == Udevd::Absent {
             return Evidence::Nobody;
         }
         // In this order: what is sent after the number was read, udevd gets.

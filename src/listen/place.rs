@@ -29,7 +29,7 @@ impl Place {
     pub fn free(run_udev: &Path, proc: &Path) -> Result<Self> {
         let control = run_udev.join("control");
         let vacant = identity(&control); // before the look: whoever comes after it is another one
-        if Udevd::find(run_udev, proc)? != Udevd::Absent {
+        if !Udevd::find(run_udev, proc).is_absent() {
             return Err(refusal());
         }
         Ok(Self { run_udev: run_udev.into(), proc: proc.into(), control, claim: None, vacant, changes: None })

@@ -58,7 +58,7 @@ fn circumstances(older_than: Option<Duration>) -> Result<Circumstances> {
     let (run, proc) = (Path::new(RUN_UDEV), Path::new(PROC));
     let look = Look::take(run, proc);
     let busy = queue::of(&look, run, proc) != Backlog::None || Completer::find(Path::new(RUN_DMHELPER), proc).is_busy();
-    Ok(Circumstances { udevd: look.udevd?, busy, now: SystemTime::now(), older_than })
+    Ok(Circumstances { udevd: look.udevd, busy, now: SystemTime::now(), older_than })
 }
 
 impl List {

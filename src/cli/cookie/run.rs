@@ -48,7 +48,7 @@ impl Run {
         let [program, arguments @ ..] = words else {
             return Err(Error::usage("command", "cookie run", "no command to run; see dmhelper cookie run --help"));
         };
-        if !self.without_udevd && Udevd::find(Path::new(RUN_UDEV), Path::new("/proc"))? == Udevd::Absent {
+        if !self.without_udevd && Udevd::is_absent_from(Path::new(RUN_UDEV), Path::new("/proc")) {
             return Err(Error::no_udevd("run", program).advise("start it first, or give --without-udevd"));
         }
         let transaction = Transaction::begin()?;

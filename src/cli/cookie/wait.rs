@@ -77,7 +77,7 @@ impl Wait {
 pub(super) fn wait(semaphore: &Semaphore, timeout: Timeout, without_udevd: bool) -> Result<bool> {
     let cookie = semaphore.cookie().to_string();
     let missing = || cookie::wait::missing(semaphore.set());
-    if !without_udevd && missing() > 0 && Udevd::find(Path::new(RUN_UDEV), Path::new("/proc"))? == Udevd::Absent {
+    if !without_udevd && missing() > 0 && Udevd::is_absent_from(Path::new(RUN_UDEV), Path::new("/proc")) {
         return Err(Error::no_udevd("wait for cookie", cookie).advise("--without-udevd waits for others that complete"));
     }
     match cookie::wait::wait(semaphore, timeout.deadline())? {

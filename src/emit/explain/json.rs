@@ -72,6 +72,7 @@ struct Fact {
 struct Daemon {
     state: &'static str,
     busy: bool,
+    doubt: Option<String>,
     stand_in: bool,
     completer: &'static str,
 }
@@ -100,12 +101,19 @@ pub fn json(report: &Report) -> Result<String> {
         facts: report.facts.iter().map(|(label, lines)| Fact { label, lines: lines.clone() }).collect(),
         udevd: Daemon {
             state: match report.service.udevd {
-                Udevd::Running => "running",
+                Udevd::Running | Udevd::StandIn => "running",
+                Udevd::OnDemand => "on demand",
                 Udevd::Stopped => "stopped",
+                Udevd::Unknown(_) => "unknown",
+                Udevd::Ending => "ending",
                 Udevd::Absent => "absent",
             },
+            doubt: match report.service.udevd {
+                Udevd::Unknown(doubt) => Some(doubt.to_string()),
+                _ => None,
+            },
             busy: report.service.busy,
-            stand_in: report.service.stand_in,
+            stand_in: report.service.is_stand_in(),
             completer: match report.service.completer {
                 Completer::Absent => "absent",
                 Completer::Running { .. } => "running",

@@ -83,7 +83,7 @@ impl Search {
                 return 0;
             }
         };
-        let udevd = Udevd::find(&roots.run_udev, &roots.proc).unwrap_or(Udevd::Stopped);
+        let udevd = Udevd::find(&roots.run_udev, &roots.proc);
         let circumstances = Circumstances { udevd, busy: !idle, now: SystemTime::now(), older_than: None };
         let (mut released, mut left) = (0, Vec::new());
         for entry in state.suspects(entries) {

@@ -33,10 +33,10 @@ pub fn elsewhere(roots: &Roots) -> Option<Elsewhere> {
 pub(super) fn is_idle(Roots { run_udev, proc, .. }: &Roots) -> bool {
     let look = Look::take(run_udev, proc);
     match look.udevd {
-        Ok(Udevd::Running) => queue::of(&look, run_udev, proc) == Backlog::None,
-        // One that was killed leaves the file behind that says that it is busy; a worker of it may go on.
-        Ok(Udevd::Absent) => look.processes.is_empty(),
-        Ok(Udevd::Stopped) | Err(_) => false,
+        Udevd::Running | Udevd::OnDemand | Udevd::StandIn => queue::of(&look, run_udev, proc) == Backlog::None,
+        // One that was killed leaves the file behind that says that it is busy.
+        Udevd::Absent => true,
+        Udevd::Stopped | Udevd::Ending | Udevd::Unknown(_) => false,
     }
 }
 

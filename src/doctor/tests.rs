@@ -105,7 +105,7 @@ fn a_persons_own_link_to_what_is_not_there_now_is_told_and_left() {
 
 #[test]
 fn devices_that_udev_has_not_processed_are_told_once_each() {
-    let forget = |places: &Places| fs::remove_dir_all(&places.roots.run_udev).unwrap();
+    let forget = |places: &Places| fs::remove_dir_all(places.roots.run_udev.join("data")).unwrap();
     let link = |name: &str, node: &str| ("no-record", Some(format!("would link /dev/mapper/{name} to {node}")));
     // The third has no size: it may have no table.
     assert_eq!(found(Udevd::Running, forget), [link("secret", "dm-10"), link("vg-my--data", "dm-0")]);

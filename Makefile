@@ -100,7 +100,7 @@ check: ## formatting, lints, and links in the documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --workspace
-	shellcheck .ci/run tests/setup tests/roots/make tests/roots/init dracut/*/*.sh examples/*/build examples/*/init \
+	shellcheck .ci/run tests/setup tests/install-packages tests/roots/make tests/roots/init dracut/*/*.sh examples/*/build examples/*/init \
 		initramfs-tools/hooks/* initramfs-tools/scripts/dmhelper initramfs-tools/scripts/*/* tests/rig/guest/*.sh \
 		tests/bench/lib/bench.sh tests/bench/lib/icount-setup tests/bench/lib/icount-init tests/boot/disk.sh tests/boot/root-init.sh
 

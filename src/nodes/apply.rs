@@ -17,6 +17,10 @@ use crate::path::Scratch;
 /// The kernel's name of a device's node: `dm-3` (`DISK_NAME_LEN` in linux/blkdev.h).
 pub type Node = ArrayString<32>;
 
+/// What the name of a link begins with until it is renamed to its own. udev keeps no `~` in a link, nor does [`super::plan`]: no
+/// device has a link of such a name.
+const TEMPORARY: &str = "~dmhelper-";
+
 /// A directory of device nodes, usually /dev. Paths are put together in memory that is used again and again.
 #[derive(Debug, Clone)]
 pub struct Dev {
@@ -41,6 +45,7 @@ impl Dev {
         let path = self.path.below(&self.root, format_args!("{link}"));
         let target = relative(&mut self.target, link, node);
         let failed = |error: io::Error| Error::io("link", path.as_os_str().as_bytes(), &error);
+        let (name, folder) = (node, link.rsplit_once('/').map_or("", |(folder, _)| folder));
         let node = self.other.below(&self.root, format_args!("{node}"));
         match fs::symlink_metadata(path) {
             Ok(found) if found.is_symlink() && found.len() == target.len() as u64 && is_same(path, node) => return Ok(false),
@@ -51,15 +56,15 @@ impl Dev {
             }
             _ => {}
         }
-        let temporary = self.temporary.below(&self.root, format_args!("{link}.tmp-dmhelper"));
+        let temporary = self.temporary.below(&self.root, format_args!("{folder}/{TEMPORARY}{name}"));
         // Somebody else may take the directory away again in between: once more then.
         for attempt in 0.. {
             let made = match symlink(target, temporary) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    fs::remove_file(temporary).and_then(|()| symlink(target, temporary))
-                }
+                // Whoever makes a link to this node in this folder makes the same one: another process, or one that was killed.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && leads_to(temporary, target) => Ok(()),
                 other => other,
             };
+            let ours = made.is_ok();
             match made.and_then(|()| fs::rename(temporary, path)) {
                 Ok(()) => break,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < 3 => {
@@ -72,7 +77,9 @@ impl Dev {
                     }
                 }
                 Err(error) => {
-                    let _ = fs::remove_file(temporary);
+                    if ours {
+                        let _ = fs::remove_file(temporary);
+                    }
                     return Err(failed(error));
                 }
             }
@@ -85,7 +92,7 @@ impl Dev {
         let path = self.path.below(&self.root, format_args!("{link}"));
         let target = relative(&mut self.target, link, node);
         // Read, though that takes memory for a moment: the node may go, or come again for another device, at any time.
-        if !fs::read_link(path).is_ok_and(|found| found == Path::new(target)) {
+        if !leads_to(path, target) {
             return Ok(false);
         }
         match fs::remove_file(path) {
@@ -128,6 +135,10 @@ fn relative<'a>(target: &'a mut String, link: &str, node: &str) -> &'a str {
     link.matches('/').for_each(|_| target.push_str("../"));
     target.push_str(node);
     target
+}
+
+fn leads_to(link: &Path, target: &str) -> bool {
+    fs::read_link(link).is_ok_and(|found| found == Path::new(target))
 }
 
 /// Whether a link ends at this very node. With the right length it then says what it should; to read it would take
@@ -184,6 +195,33 @@ mod tests {
         let error = Dev::new(root.path()).link("mapper/control", "dm-0").unwrap_err();
         assert!(error.to_string().contains("mapper/control"), "{error}");
         assert!(root.path().join("mapper/control").metadata().unwrap().is_file());
+    }
+
+    #[test]
+    fn no_devices_link_is_in_the_way_of_another_ones_whatever_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let mut dev = Dev::new(root.path());
+        let neighbours = ["x.tmp-dmhelper", "x.tmp-b253:1", ".x", "x~", "dmhelper-dm-1", ".dmhelper-dm-1", &"n".repeat(255)];
+        neighbours.iter().for_each(|name| assert!(dev.link(&format!("mapper/{name}"), "dm-0").unwrap()));
+        assert!(dev.link("mapper/x", "dm-1").unwrap());
+        let leads = |name: &str| fs::read_link(root.path().join("mapper").join(name)).unwrap();
+        neighbours.iter().for_each(|name| assert_eq!(leads(name), Path::new("../dm-0"), "{name}"));
+        assert_eq!(leads("x"), Path::new("../dm-1"));
+        assert_eq!(fs::read_dir(root.path().join("mapper")).unwrap().count(), neighbours.len() + 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_temporary_link_is_taken_over_and_what_is_none_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let mut dev = Dev::new(root.path());
+        let temporary = root.path().join("mapper/~dmhelper-dm-3");
+        fs::create_dir(root.path().join("mapper")).unwrap();
+        symlink("../dm-3", &temporary).unwrap();
+        assert!(dev.link("mapper/x", "dm-3").unwrap());
+        assert!(!temporary.is_symlink() && root.path().join("mapper/x").is_symlink());
+        fs::write(&temporary, "").unwrap();
+        assert!(dev.link("mapper/y", "dm-3").is_err());
+        assert!(temporary.is_file() && !root.path().join("mapper/y").is_symlink());
     }
 
     #[test]

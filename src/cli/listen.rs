@@ -74,9 +74,9 @@ const PROC: &str = "/proc";
 const RUN_UDEV: &str = "/run/udev";
 
 fn places(blkid: Option<PathBuf>, timeout: Timeout) -> Result<Places> {
-    let timeout = timeout
-        .duration()
-        .ok_or_else(|| Error::usage("--blkid-timeout", "infinity", "a device that never answers would stop everything"))?;
+    if timeout.duration().is_none() {
+        return Err(Error::usage("--blkid-timeout", "infinity", "a device that never answers would stop everything"));
+    }
     if let Some(program) = &blkid {
         access(program, AccessFlags::X_OK).map_err(|errno| Error::os("run", program.as_os_str().as_encoded_bytes(), errno))?;
     }

@@ -130,14 +130,21 @@ fn parse(words: impl IntoIterator<Item = OsString>) -> Result<std::result::Resul
     }
 }
 
+/// The kernel takes the size of a socket's queue as an `int` (socket(7), SO_RCVBUF).
+const SIZE_MAX: usize = i32::MAX as usize;
+
 /// Bytes, or with K or M.
 fn size(text: &str) -> std::result::Result<usize, String> {
-    let (digits, shift) = match text.strip_suffix('M') {
-        Some(digits) => (digits, 20),
-        None => text.strip_suffix('K').map_or((text, 0), |digits| (digits, 10)),
+    let (digits, unit) = match text.strip_suffix('M') {
+        Some(digits) => (digits, 1 << 20),
+        None => text.strip_suffix('K').map_or((text, 1), |digits| (digits, 1 << 10)),
     };
-    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_shl(shift)).filter(|bytes| *bytes <= i32::MAX as usize);
-    bytes.ok_or_else(|| Error::usage("size", text, "not a number of bytes such as 65536, 64K or 8M").to_string())
+    let wrong = |cause| Error::usage("size", text, cause).to_string();
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong("not a number of bytes such as 65536, 64K or 8M"));
+    }
+    let bytes = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.filter(|bytes| *bytes <= SIZE_MAX).ok_or_else(|| wrong("larger than 2047M"))
 }
 
 /// What succeeded, and what did not.
@@ -187,8 +194,22 @@ mod tests {
     #[test]
     fn sizes_are_bytes_or_have_a_unit() {
         assert_eq!((size("4096"), size("64K"), size("8M")), (Ok(4096), Ok(65536), Ok(8 << 20)));
-        for wrong in ["", "K", "1G", "-1", "1.5M", "99999999999999999999", "4096M"] {
-            assert!(size(wrong).is_err(), "{wrong}");
+        for wrong in ["", "K", "1G", "-1", "1.5M", "+1"] {
+            assert_eq!(
+                size(wrong).unwrap_err(),
+                format!("size {wrong:?}: not a number of bytes such as 65536, 64K or 8M")
+                    .replace('"', if wrong.is_empty() { "\"" } else { "" })
+            );
+        }
+    }
+
+    #[test]
+    fn a_size_that_the_kernel_cannot_take_is_refused_and_never_another_one() {
+        assert_eq!((size("2147483647"), size("2047M")), (Ok(i32::MAX as usize), Ok(2047 << 20)));
+        // The last three are 64 bits and more: what is left of them would be 0, 0 and 1K.
+        for wrong in ["2048M", "4096M", "2147483648", "99999999999999999999", "17592186044416M", "18014398509481984K", "18014398509481985K"]
+        {
+            assert_eq!(size(wrong).unwrap_err(), format!("size {wrong}: larger than 2047M"));
         }
     }
 }

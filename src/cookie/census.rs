@@ -98,7 +98,8 @@ impl Entry {
     /// Time since the last operation on it, or since its creation.
     pub fn age(&self, now: SystemTime) -> Duration {
         let since = self.row.operated.max(self.row.changed);
-        now.duration_since(UNIX_EPOCH + Duration::from_secs(since)).unwrap_or_default()
+        let since = UNIX_EPOCH.checked_add(Duration::from_secs(since));
+        since.and_then(|since| now.duration_since(since).ok()).unwrap_or_default()
     }
 
     /// Notifications missing, where the value may be read. A tool on libdevmapper takes the first 1 before it waits; where
@@ -161,7 +162,7 @@ fn table(proc: &Path) -> Result<(Vec<Row>, usize)> {
 pub(super) fn entry(proc: &Path, row: Row) -> Entry {
     let set = Set::from_id(row.id);
     let last_pid = set.last_pid().ok().flatten();
-    let waiting = set.waiters().map_or(0, |(rise, zero)| rise + zero);
+    let waiting = set.waiters().map_or(0, |(rise, zero)| rise.saturating_add(zero));
     let last = last_pid.and_then(|pid| process(proc, pid));
     Entry { row, value: set.value().ok(), waiting, waiters: Vec::new(), stopped: Vec::new(), last_pid, last }
 }

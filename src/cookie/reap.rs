@@ -95,7 +95,7 @@ pub fn complete_missing(set: Set) -> std::result::Result<u32, Errno> {
     let mut completed = 0;
     loop {
         let waiting = match set.waiters() {
-            Ok((rise, zero)) => rise + zero,
+            Ok((rise, zero)) => rise.saturating_add(zero),
             Err(Errno::EIDRM | Errno::EINVAL) => 0,
             Err(errno) => return Err(errno),
         };

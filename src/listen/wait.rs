@@ -252,8 +252,9 @@ impl<'a> Waiter<'a> {
         let left = self.wish.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = if self.recheck { Some(left.map_or(RECHECK, |left| left.min(RECHECK))) } else { left };
         // Rounded up: to wake too early would be to look again at once, several times.
-        let timeout =
-            left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX));
+        let timeout = left.map_or(PollTimeout::NONE, |left| {
+            PollTimeout::try_from(left.saturating_add(Duration::from_micros(999))).unwrap_or(PollTimeout::MAX)
+        });
         let mut fds = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.events.awake.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.changes.as_ref().map(|changes| PollFd::new(changes.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.control.as_ref().filter(|_| armed).map(|control| PollFd::new(control.as_fd(), PollFlags::POLLIN)));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::deadline::Timeout;
 use crate::error::{Error, Result};
 use crate::udevdb::Record;
 
@@ -14,7 +15,7 @@ pub struct Prober {
     /// The program's path.
     pub program: PathBuf,
     /// Its time, after which it is killed.
-    pub timeout: Duration,
+    pub timeout: Timeout,
 }
 
 impl Prober {
@@ -27,21 +28,19 @@ impl Prober {
             command.args(["-o", "udev", "-p"]);
         }
         let mut child = command.arg(node).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(failed)?;
-        let deadline = Instant::now() + self.timeout;
+        let deadline = self.timeout.deadline();
         let mut text = Vec::new();
         // It is not to share our protection from being killed for want of memory.
         let _ = std::fs::write(format!("/proc/{}/oom_score_adj", child.id()), "0");
         let read = read_until(&mut child, deadline, &mut text);
-        let status = end(&mut child, if matches!(read, Ok(true)) { deadline } else { Instant::now() }).map_err(failed)?;
+        let status = end(&mut child, if matches!(read, Ok(true)) { deadline } else { Some(Instant::now()) }).map_err(failed)?;
         match (read, status) {
             // blkid(8): 2 means that nothing was found.
             (Ok(true), Some(status)) if matches!(status.code(), Some(0 | 2)) => Ok(parse(&text)),
             (Ok(true), Some(status)) => {
                 Err(Error::malformed("probe", node.as_os_str().as_encoded_bytes(), format!("{}: {status}", self.program.display())))
             }
-            (Ok(_), _) => {
-                Err(Error::timed_out("probe", node.as_os_str().as_encoded_bytes(), format!("no answer after {:?}", self.timeout)))
-            }
+            (Ok(_), _) => Err(Error::timed_out("probe", node.as_os_str().as_encoded_bytes(), format!("no answer after {}", self.timeout))),
             (Err(error), _) => Err(failed(error)),
         }
     }
@@ -53,9 +52,9 @@ impl Prober {
     }
 }
 
-/// Its status, once it has ended by itself until the deadline or, killed, a moment later. `None` for one that does not
+/// Its status, once it has ended by itself until the deadline, if there is one, or, killed, a moment later. `None` for one that does not
 /// even die: it sleeps in the kernel on a device that does not answer, and nobody is to wait for that.
-fn end(child: &mut std::process::Child, deadline: Instant) -> std::io::Result<Option<std::process::ExitStatus>> {
+fn end(child: &mut std::process::Child, deadline: Option<Instant>) -> std::io::Result<Option<std::process::ExitStatus>> {
     const MOMENT: Duration = Duration::from_millis(500);
     const PAUSE: Duration = Duration::from_millis(2);
     let mut killed = false;
@@ -63,11 +62,11 @@ fn end(child: &mut std::process::Child, deadline: Instant) -> std::io::Result<Op
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status).filter(|_| !killed));
         }
-        let now = Instant::now();
-        if now >= deadline + MOMENT {
+        let over = deadline.and_then(|deadline| Instant::now().checked_duration_since(deadline));
+        if over.is_some_and(|over| over >= MOMENT) {
             return Ok(None);
         }
-        if now >= deadline && !killed {
+        if over.is_some() && !killed {
             let _ = child.kill();
             killed = true;
         }
@@ -76,17 +75,18 @@ fn end(child: &mut std::process::Child, deadline: Instant) -> std::io::Result<Op
 }
 
 /// Reads all output; `false` when the deadline comes first.
-fn read_until(child: &mut std::process::Child, deadline: Instant, text: &mut Vec<u8>) -> std::io::Result<bool> {
+fn read_until(child: &mut std::process::Child, deadline: Option<Instant>, text: &mut Vec<u8>) -> std::io::Result<bool> {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::os::fd::AsFd;
 
     let Some(mut output) = child.stdout.take() else { return Ok(true) };
     let mut buffer = [0; 4096];
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
         match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(0) => return Ok(false),
+            Ok(0) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
+            Ok(0) => continue,
             Ok(_) => {}
             Err(nix::errno::Errno::EINTR) => continue,
             Err(errno) => return Err(errno.into()),
@@ -195,7 +195,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for text in ["exec >&-; exec sleep 60", "echo ID_FS_TYPE=ext4; exit 4"] {
             let started = Instant::now();
-            let prober = Prober { program: script(directory.path(), text), timeout: Duration::from_millis(300) };
+            let prober = Prober { program: script(directory.path(), text), timeout: "300ms".parse().unwrap() };
             assert!(prober.probe(Path::new("/dev/null")).is_err(), "{text}");
             assert!(started.elapsed() < Duration::from_secs(20), "{text}");
         }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_prober_that_hangs_is_killed_at_its_deadline() {
         let directory = tempfile::tempdir().unwrap();
-        let prober = Prober { program: script(directory.path(), "exec sleep 60"), timeout: Duration::from_millis(100) };
+        let prober = Prober { program: script(directory.path(), "exec sleep 60"), timeout: "100ms".parse().unwrap() };
         let error = prober.probe(Path::new("/dev/null")).unwrap_err();
         assert!(matches!(error.cause(), crate::error::Cause::TimedOut(_)), "{error}");
     }
@@ -212,7 +212,9 @@ mod tests {
     #[test]
     fn what_a_prober_prints_is_taken() {
         let directory = tempfile::tempdir().unwrap();
-        let prober = Prober { program: script(directory.path(), "echo ID_FS_TYPE=ext4"), timeout: Duration::from_secs(20) };
-        assert_eq!(prober.probe(Path::new("/dev/null")).unwrap(), parse(b"ID_FS_TYPE=ext4\n"));
+        for timeout in ["20s", "10000000000000000000s", "infinity"] {
+            let prober = Prober { program: script(directory.path(), "echo ID_FS_TYPE=ext4"), timeout: timeout.parse().unwrap() };
+            assert_eq!(prober.probe(Path::new("/dev/null")).unwrap(), parse(b"ID_FS_TYPE=ext4\n"), "{timeout}");
+        }
     }
 }

@@ -117,7 +117,7 @@ fn a_prober_that_did_not_answer_is_asked_again_when_the_device_has_changed() {
     // Written by a process of its own: what this one still had open for writing while another test forks could not be run.
     let made = "printf '#!/bin/sh\nexec sleep 60\n' >\"$0\" && chmod 755 \"$0\"";
     assert!(std::process::Command::new("sh").args(["-c", made]).arg(&program).status().unwrap().success());
-    rig.engine.places.prober = Some(Prober { program, timeout: std::time::Duration::from_millis(100) });
+    rig.engine.places.prober = Some(Prober { program, timeout: "100ms".parse().unwrap() });
     rig.set(device(0, "x", ""));
     // That there was no answer is said each time.
     assert!(rig.try_event("change", 0, &format!("DM_COOKIE={}\0", 0x40 << 16 | 1)).is_err());

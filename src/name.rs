@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::text::printable;
 
-pub use dmhelper_core::name::{Bytes, DmName, DmUuid, LvmParts, Owner, dashed_lvm_uuid, dashed_uuid};
+pub use dmhelper_core::name::{Bytes, DmName, DmUuid, LvmParts, Owner, dashed_lvm_uuid, dashed_uuid, is_file_name};
 pub use mangling::{mangle, unmangle};
 
 /// Subsystem prefixes and what people call their owners: the one table of them.

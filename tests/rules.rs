@@ -228,6 +228,7 @@ fn the_lint_finds_what_it_is_for() -> Outcome {
         "# x\nSYMLINK+=\"$env{DM_NAME\"\n",
         "# x\nSYMLINK+=\"%k\"\n",
         "# x\nACTION==\"add\", \\\n",
+        "# x\nATTR{a}==\"*\\\\\"\n",
     ];
     for text in bad_files {
         if check_file(text).is_ok() {

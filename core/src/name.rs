@@ -81,11 +81,11 @@ pub struct LvmParts {
 }
 
 impl LvmParts {
-    /// Whether a person may use the volume: it has a name, no layer, and is not one of LVM's helpers.
+    /// Whether a person may use the volume: group and volume have names, there is no layer, and it is not one of LVM's helpers.
     pub fn is_visible(&self) -> bool {
         // The patterns `pvmove?*` and `?*_vorigin` of LVM's rules: something must stand in the place of `?*`.
         let helper = [self.lv.strip_prefix(b"pvmove"), self.lv.strip_suffix(b"_vorigin")].iter().flatten().any(|rest| !rest.is_empty());
-        !self.vg.is_empty() && !self.lv.is_empty() && self.layer.is_empty() && !helper
+        is_file_name(&self.vg) && is_file_name(&self.lv) && self.layer.is_empty() && !helper
     }
 
     /// Whether the name is one that LVM keeps for parts of volumes.
@@ -99,6 +99,12 @@ impl LvmParts {
         let end = LVM_RESERVED.iter().filter_map(at).min();
         end.and_then(|end| self.lv.get(..end)).unwrap_or(&self.lv)
     }
+}
+
+/// Whether a file can have the name, or what udev leaves of it: nothing but dots and blanks, which udev takes off the ends, would be
+/// no file, or another directory. The rules' pattern is `*[! .]*`.
+pub fn is_file_name(name: &[u8]) -> bool {
+    name.iter().any(|byte| !matches!(byte, b' ' | b'.')) && !name.contains(&b'/')
 }
 
 /// What lvm(8) forbids in the names of volumes because its own parts of volumes are called so.
@@ -168,6 +174,7 @@ mod tests {
     fn only_whole_volumes_are_visible() {
         let visible = |name: &str| DmName::new(name).unwrap().lvm_parts().is_visible();
         assert!(visible("vg-lv") && visible("vg-_vorigin") && visible("vg-pvmove"));
+        assert!(!visible("vg-.. ") && !visible(" -lv") && !visible("..-lv") && visible("vg..-.lv"));
         assert!(!visible("vg-lv-real") && !visible("vg-pvmove0") && !visible("vg-lv_vorigin") && !visible("vg"));
     }
 

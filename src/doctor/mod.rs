@@ -92,7 +92,7 @@ fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
         }
         let replay = facts.replay();
         let mut paths = replay.expected.clone();
-        paths.extend(facts.info.udev.iter().flat_map(|record| record.links()).filter_map(|link| String::from_utf8(link.to_vec()).ok()));
+        paths.extend(facts.info.udev.iter().flat_map(links::recorded));
         paths.sort();
         paths.dedup();
         let general = facts.general();

@@ -10,6 +10,7 @@ use crate::explain::links::{self, Found};
 use crate::explain::world::World;
 use crate::explain::{Finding, reason, word_of};
 use crate::name::mangle;
+use crate::nodes::component::Component;
 use crate::text::printable;
 use crate::udevdb::Record;
 
@@ -49,10 +50,14 @@ pub(super) fn find(world: &World<'_>) -> Vec<(Finding, Option<Repair>)> {
     found
 }
 
-/// All names that entries may have: as the kernel holds them, and as libdevmapper writes those.
+/// All names that entries may have: as the kernel holds them, and as libdevmapper and udev write those.
 fn known(world: &World<'_>) -> BTreeSet<Vec<u8>> {
     let names = world.survey.devices().iter().map(|device| device.name);
-    names.flat_map(|name| [name.as_bytes().to_vec(), mangle(name.as_bytes()).as_bytes().to_vec()]).collect()
+    let written = |name: &[u8]| {
+        let link = Component::new(name).map(|name| name.to_string().into_bytes());
+        [Some(name.to_vec()), Some(mangle(name).as_bytes().to_vec()), link].into_iter().flatten()
+    };
+    names.flat_map(|name| written(name.as_bytes())).collect()
 }
 
 /// An entry of /dev/mapper that bears no device's name.

@@ -9,6 +9,7 @@ use crate::decision::DISABLE_OTHER_RULES;
 use crate::devno::Devno;
 use crate::name::Owner;
 use crate::rulefiles::{Fault, Job, RuleFiles, effect};
+use crate::text::printable;
 use crate::udevd::Udevd;
 use crate::udevdb::Record;
 
@@ -57,8 +58,10 @@ impl Facts {
             return late(if read_only { &reason::BECAME_READ_ONLY } else { &reason::NEVER_ACTIVATED });
         }
         let known = record.property("DM_NAME").unwrap_or_default();
-        if known != self.device().name.as_bytes() {
-            return late(&reason::RENAMED).map(|finding| finding.with("other", crate::text::printable(known)));
+        // As our rules write it, or others.
+        let name = self.device().name.as_bytes();
+        if known != name && known != printable(name).as_bytes() {
+            return late(&reason::RENAMED).map(|finding| finding.with("other", printable(known)));
         }
         None
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::devno::Devno;
 use crate::dm::sysfs::Sysfs;
 use crate::info::Roots;
+use crate::nodes::component::FILE_NAME_MAX;
 use crate::udevdb::Record;
 
 /// What stands at a path where a link should be.
@@ -86,6 +87,12 @@ pub fn look(dev: &Path, link: &str) -> Found {
         Ok(target) if target.file_type().is_block_device() => Found::Link(Devno::from_rdev(target.rdev())),
         _ => Found::Dangling(fs::read_link(&path).unwrap_or_default()),
     }
+}
+
+/// The links that a record names. udev notes those as well that no file system can hold, because a name is too long.
+pub fn recorded(record: &Record) -> impl Iterator<Item = String> {
+    let links = record.links().filter_map(|link| str::from_utf8(link).ok());
+    links.filter(|link| link.split('/').all(|name| name.len() <= FILE_NAME_MAX)).map(str::to_string)
 }
 
 /// Who claims which link.

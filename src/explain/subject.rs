@@ -213,7 +213,7 @@ impl World<'_> {
         let roots = &self.places.roots;
         let devno = facts.info.device.devno;
         let claims = Claims::find(roots, self.survey.devices().devnos());
-        let recorded: Vec<String> = facts.info.udev.iter().flat_map(texts).collect();
+        let recorded: Vec<String> = facts.info.udev.iter().flat_map(links::recorded).collect();
         let mut paths = [expected, &recorded, &asked.map(str::to_string).into_iter().collect::<Vec<_>>()].concat();
         if let Some(node) = Sysfs::new(&roots.sys, devno).kernel_name().and_then(|name| String::from_utf8(name).ok()) {
             paths.extend(links::leading_to(&roots.dev, &node));
@@ -252,12 +252,13 @@ impl World<'_> {
 
     /// The devices that should have the link, or would but for a flag.
     fn candidates(&self, path: &str) -> Vec<Devno> {
-        if let Some(name) = path.strip_prefix("mapper/") {
-            return find::find(self.survey.devices(), name, Meaning::Name).into_iter().collect();
+        let named = path.strip_prefix("mapper/").and_then(|name| find::find(self.survey.devices(), name, Meaning::Name).ok());
+        if let Some(devno) = named {
+            return vec![devno];
         }
         let claims = |devno: &Devno| {
             let recorded = Record::read(&self.places.roots.run_udev, *devno).ok().flatten();
-            recorded.is_some_and(|record| texts(&record).iter().any(|link| link == path))
+            recorded.is_some_and(|record| links::recorded(&record).any(|link| link == path))
                 || self.facts(*devno).is_ok_and(|facts| facts.replay().possible.iter().any(|link| link == path))
         };
         self.survey.devices().devnos().filter(claims).collect()
@@ -269,8 +270,4 @@ impl World<'_> {
         let finding = Finding::new(&reason::NOT_DEVICE_MAPPER).with("link", printable(asked.as_bytes())).with("other", self.name(devno));
         Report { findings: vec![finding], facts: vec![("Used by", facts)], ..self.report() }
     }
-}
-
-fn texts(record: &Record) -> Vec<String> {
-    record.links().filter_map(|link| String::from_utf8(link.to_vec()).ok()).collect()
 }

@@ -1,7 +1,8 @@
 //! Which links a decided event gives its device: the same as the rules make. Pure.
 
-use std::fmt::{self, Arguments, Display, Formatter, Write};
+use std::fmt::Arguments;
 
+use super::component::Component;
 use crate::cookie::Flags;
 use crate::decision::Decision;
 use crate::dm::Device;
@@ -38,9 +39,8 @@ pub fn links(decision: &Decision, device: &Device, diskseq: Option<u64>, content
     if decision.disabled {
         return;
     }
-    let name = component(device.name.as_bytes());
-    if let Some(name) = name.filter(|_| !decision.flags.contains(Flags::DISABLE_DM_RULES)) {
-        tell(format_args!("mapper/{name}"));
+    if !decision.flags.contains(Flags::DISABLE_DM_RULES) {
+        named("mapper/", device.name.as_bytes(), &mut tell);
     }
     if !decision.flags.contains(Flags::DISABLE_SUBSYSTEM_RULES) {
         volume(device, &mut tell);
@@ -48,11 +48,9 @@ pub fn links(decision: &Decision, device: &Device, diskseq: Option<u64>, content
     if !wants_disk_links(decision, device) {
         return;
     }
-    if let Some(name) = name {
-        tell(format_args!("disk/by-id/dm-name-{name}"));
-    }
-    if let Some(uuid) = device.uuid.as_ref().and_then(|uuid| component(uuid.as_bytes())) {
-        tell(format_args!("disk/by-id/dm-uuid-{uuid}"));
+    named("disk/by-id/dm-name-", device.name.as_bytes(), &mut tell);
+    if let Some(uuid) = &device.uuid {
+        named("disk/by-id/dm-uuid-", uuid.as_bytes(), &mut tell);
     }
     if let Some(number) = diskseq {
         tell(format_args!("disk/by-diskseq/{number}"));
@@ -60,11 +58,20 @@ pub fn links(decision: &Decision, device: &Device, diskseq: Option<u64>, content
     by_content(content, tell);
 }
 
+/// A link that ends with a name.
+fn named(prefix: &str, name: &[u8], tell: &mut impl FnMut(Arguments<'_>)) {
+    let file = prefix.rsplit('/').next().map_or(0, str::len);
+    if let Some(name) = Component::new(name).filter(|name| name.fits_behind(file)) {
+        tell(format_args!("{prefix}{name}"));
+    }
+}
+
 /// `VG/LV` of a volume that a person may use.
-fn volume(device: &Device, mut tell: impl FnMut(Arguments<'_>)) {
+fn volume(device: &Device, tell: &mut impl FnMut(Arguments<'_>)) {
     let parts = device.name.lvm_parts();
     let is_lvm = device.uuid.as_ref().is_some_and(|uuid| uuid.is_lvm());
-    if let (true, Some(vg), Some(lv)) = (is_lvm && parts.is_visible(), component(&parts.vg), component(&parts.lv)) {
+    let part = |name| Component::new(name).filter(|name| name.fits_behind(0));
+    if let (true, Some(vg), Some(lv)) = (is_lvm && parts.is_visible(), part(&parts.vg), part(&parts.lv)) {
         tell(format_args!("{vg}/{lv}"));
     }
 }
@@ -83,14 +90,14 @@ fn by_content(content: &Record, mut tell: impl FnMut(Arguments<'_>)) {
     let usage = content.property("ID_FS_USAGE").unwrap_or_default();
     let gpt = content.property("ID_PART_ENTRY_SCHEME") == Some(b"gpt");
     let rows = [
-        ("by-uuid", "ID_FS_UUID_ENC", matches!(usage, b"filesystem" | b"other" | b"crypto")),
-        ("by-label", "ID_FS_LABEL_ENC", matches!(usage, b"filesystem" | b"other")),
-        ("by-partuuid", "ID_PART_ENTRY_UUID", true),
-        ("by-partlabel", "ID_PART_ENTRY_NAME", gpt),
+        ("disk/by-uuid/", "ID_FS_UUID_ENC", matches!(usage, b"filesystem" | b"other" | b"crypto")),
+        ("disk/by-label/", "ID_FS_LABEL_ENC", matches!(usage, b"filesystem" | b"other")),
+        ("disk/by-partuuid/", "ID_PART_ENTRY_UUID", true),
+        ("disk/by-partlabel/", "ID_PART_ENTRY_NAME", gpt),
     ];
     for (directory, key, _) in rows.iter().filter(|(_, _, wanted)| *wanted) {
-        if let Some(value) = content.property(key).and_then(component) {
-            tell(format_args!("disk/{directory}/{value}"));
+        if let Some(value) = content.property(key) {
+            named(directory, value, &mut tell);
         }
     }
     if gpt && content.property("ID_PART_GPT_AUTO_ROOT") == Some(b"1") {
@@ -106,30 +113,6 @@ pub fn priority(decision: &Decision, device: &Device) -> i32 {
         _ if decision.flags.contains(Flags::LOW_PRIORITY) && wants_disk_links(decision, device) => PRIORITY_LOW,
         Some(Owner::Multipath { .. } | Owner::Partition { .. }) => PRIORITY_MULTIPATH,
         _ => 0,
-    }
-}
-
-/// One component of a path, with the characters that udev keeps in links.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Component<'a>(&'a [u8]);
-
-/// `None` for what would lead elsewhere.
-fn component(bytes: &[u8]) -> Option<Component<'_>> {
-    (!matches!(bytes, b"" | b"." | b"..") && !bytes.contains(&b'/')).then_some(Component(bytes))
-}
-
-impl Display for Component<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                let kept = character.is_ascii_alphanumeric()
-                    || "#+-.:=@_\\".contains(character)
-                    || !character.is_ascii() && !character.is_control();
-                f.write_char(if kept { character } else { '_' })?;
-            }
-            chunk.invalid().iter().try_for_each(|_| f.write_char('_'))?;
-        }
-        Ok(())
     }
 }
 
@@ -237,8 +220,8 @@ mod tests {
     #[test]
     fn no_name_leads_out_of_its_directory() {
         assert_eq!(links(0, "..", "a/../../b"), ["disk/by-diskseq/7"]);
-        assert_eq!(links(0, "..-x", "LVM-x"), ["mapper/..-x", "disk/by-id/dm-name-..-x", "disk/by-id/dm-uuid-LVM-x", "disk/by-diskseq/7"]);
-        assert_eq!(component(b"a b\n\"\\x20\xff\xc3\xa9").unwrap().to_string(), "a_b__\\x20_\u{e9}");
+        assert_eq!(links(0, "..-x", "LVM-x"), ["mapper/..-x"], "no group, and so private");
+        assert_eq!(links(0, ".. -x", "LVM-x"), ["mapper/.._-x"]);
         let evil = probed(&[("ID_FS_USAGE", "filesystem"), ("ID_FS_UUID_ENC", "../../x"), ("ID_FS_LABEL_ENC", "..")]);
         assert_eq!(planned(7, &device("x", "", false), None, &evil), Vec::<String>::new());
         assert_eq!(planned(3, &device("..", "", false), None, &evil), Vec::<String>::new());

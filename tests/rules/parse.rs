@@ -40,6 +40,9 @@ fn tokens(line: &str) -> Result<Vec<Token>, String> {
     while !rest.is_empty() {
         let (before, after) = rest.split_once('"').ok_or_else(|| format!("`{rest}`: no quoted value"))?;
         let (value, after) = after.split_once('"').ok_or_else(|| format!("`{rest}`: a quote is not closed"))?;
+        if value.ends_with('\\') {
+            return Err(format!("`{value}`: a quote that udev takes for one within the value"));
+        }
         tokens.push(token(before.trim(), value)?);
         rest = after.trim_start();
         rest = match rest.strip_prefix(',') {

@@ -5,6 +5,7 @@
 rig_steps=0
 rig_assertions=0
 rig_disks=0
+rig_raw=0
 
 # --- for scenarios -----------------------------------------------------------------------------------------------
 
@@ -93,6 +94,35 @@ resume_with_flags() {
 		open(my $control, "+<", "/dev/mapper/control") or die "control: $!";
 		ioctl($control, 0xc138fd06, $request) or die "resume $name: $!";
 	' "$1" "$(($2 << 16 | ${3:-0}))"
+}
+
+# create_raw NAME UUID: a device on $DISK, made by plain ioctls, so that no library mangles or refuses anything. The resume has a
+# real cookie; whatever the name, the waiter must be released.
+create_raw() {
+	local cookie
+	cookie=$(dmsetup udevcreatecookie)
+	rig_raw=$((rig_raw + 1))
+	perl -e '
+		my ($name, $uuid, $cookie, $dev, $start) = @ARGV;
+		open(my $control, "+<", "/dev/mapper/control") or die "control: $!";
+		sub call {
+			my ($number, $by_uuid, $event, $targets, $data) = @_;
+			my $request = pack("L10 Q a128 a129 a7", 4, 0, 0, 312 + length $data, 312, $targets, 0, 0, $event, 0, 0,
+				$number == 3 || !$by_uuid ? $name : "", $number == 3 || $by_uuid ? $uuid : "", "") . $data;
+			ioctl($control, 0xc1380000 | 0xfd00 | $number, $request) or die "ioctl $number: $!";
+		}
+		my $parameters = "$dev $start\0";
+		$parameters .= "\0" x (-length($parameters) % 8);
+		call(3, 0, 0, 0, "");                                                                  # create
+		call(9, 0, 0, 1, pack("Q Q l L a16", 0, 2048, 0, 40 + length $parameters, "linear") . $parameters); # load
+		# one more completion to wait for, as libdevmapper does before its ioctl
+		my $key = 0x0d4d << 16 | ($cookie & 0xffff);
+		my $set = semget($key, 1, 0);
+		defined $set or die "semget: $!";
+		semop($set, pack("s!3", 0, 1, 0)) or die "semop: $!";
+		call(6, 0, 0x60 << 16 | ($cookie & 0xffff), 0, "");                                     # resume
+	' "$1" "$2" "$((cookie))" "$DISK" "$((4096 * rig_raw))"
+	timeout 30 dmsetup udevreleasecookie "$cookie" || fail "the cookie of '$1' was not completed"
 }
 
 # on_terminal WIDTH COMMAND: what the command, one word, shows on a terminal that wide.

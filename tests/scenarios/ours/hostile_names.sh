@@ -2,56 +2,27 @@
 # needs: perl
 # timeout: 180
 disk 64M
-made=0
-# raw NAME UUID: made by plain ioctls, so that no library mangles or refuses anything; the resume has a real cookie.
-raw() {
-	local cookie
-	cookie=$(dmsetup udevcreatecookie)
-	made=$((made + 1))
-	perl -e '
-		my ($name, $uuid, $cookie, $dev, $start) = @ARGV;
-		open(my $control, "+<", "/dev/mapper/control") or die "control: $!";
-		sub call {
-			my ($number, $by_uuid, $event, $targets, $data) = @_;
-			my $request = pack("L10 Q a128 a129 a7", 4, 0, 0, 312 + length $data, 312, $targets, 0, 0, $event, 0, 0,
-				$number == 3 || !$by_uuid ? $name : "", $number == 3 || $by_uuid ? $uuid : "", "") . $data;
-			ioctl($control, 0xc1380000 | 0xfd00 | $number, $request) or die "ioctl $number: $!";
-		}
-		my $parameters = "$dev $start\0";
-		$parameters .= "\0" x (-length($parameters) % 8);
-		call(3, 0, 0, 0, "");                                                                  # create
-		call(9, 0, 0, 1, pack("Q Q l L a16", 0, 2048, 0, 40 + length $parameters, "linear") . $parameters); # load
-		# one more completion to wait for, as libdevmapper does before its ioctl
-		my $key = 0x0d4d << 16 | ($cookie & 0xffff);
-		my $set = semget($key, 1, 0);
-		defined $set or die "semget: $!";
-		semop($set, pack("s!3", 0, 1, 0)) or die "semop: $!";
-		call(6, 0, 0x60 << 16 | ($cookie & 0xffff), 0, "");                                     # resume
-	' "$1" "$2" "$((cookie))" "$DISK" "$((4096 * made))"
-	# The promise: whatever the name, the waiter is released.
-	timeout 30 dmsetup udevreleasecookie "$cookie" || fail "the cookie of '$1' was not completed"
-	quiesce
-}
 newline=$'evil\nE:INJECTED=yes\nINJECTED2=yes'
-raw "$newline" TEST-newline
-raw $'quote\'s\nINJECTED=\'yes\'' TEST-quotes
-raw 'a" ENV{INJECTED}="yes' TEST-double
-raw '..' TEST-dots
-raw '.' TEST-dot
-raw 'space name' 'TEST uuid with space'
-raw $'escape\033[31mred\007' TEST-escape
-raw '$env{PATH}%k$kernel' TEST-substitution
-raw 'uuid-slash' '../../../rig-escaped'
-raw 'uuid-newline' $'TEST\nE:INJECTED=yes\nS:../rig-escaped2'
-raw 'vg-..' "LVM-$(printf '%064d' 1)"
-raw '..-lv' "LVM-$(printf '%064d' 2)"
-raw '..-passwd' "LVM-$(printf '%064d' 3)"
-raw $'vg-l\nv' "LVM-$(printf '%064d' 4)"
-raw 'crypt' $'CRYPT-LUKS2-\nINJECTED=yes-crypt'
-raw $'\xff\xfe' $'TEST-\xff'
-raw "$(printf 'x%.0s' $(seq 127))" "$(printf 'u%.0s' $(seq 128))"
+create_raw "$newline" TEST-newline
+create_raw $'quote\'s\nINJECTED=\'yes\'' TEST-quotes
+create_raw 'a" ENV{INJECTED}="yes' TEST-double
+create_raw '..' TEST-dots
+create_raw '.' TEST-dot
+create_raw 'space name' 'TEST uuid with space'
+create_raw $'escape\033[31mred\007' TEST-escape
+create_raw '$env{PATH}%k$kernel' TEST-substitution
+create_raw 'uuid-slash' '../../../rig-escaped'
+create_raw 'uuid-newline' $'TEST\nE:INJECTED=yes\nS:../rig-escaped2'
+create_raw 'vg-..' "LVM-$(printf '%064d' 1)"
+create_raw '..-lv' "LVM-$(printf '%064d' 2)"
+create_raw '..-passwd' "LVM-$(printf '%064d' 3)"
+create_raw $'vg-l\nv' "LVM-$(printf '%064d' 4)"
+create_raw 'crypt' $'CRYPT-LUKS2-\nINJECTED=yes-crypt'
+create_raw $'\xff\xfe' $'TEST-\xff'
+create_raw "$(printf 'x%.0s' $(seq 127))" "$(printf 'u%.0s' $(seq 128))"
 
 check() {
+	quiesce
 	# A record never holds a property, or a link, that our rules did not mean to give.
 	assert_eq '' "$(grep -l 'INJECTED' /run/udev/data/b* | xargs -r grep -hE '^E:INJECTED|^INJECTED|^S:\.\.' || true)" \
 		"injected lines ($1)"

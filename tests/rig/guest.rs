@@ -135,8 +135,9 @@ pub(crate) fn prepare(scenario: &Scenario, rules: Rules) -> Result<TempDir, Stri
         copy_tree(&neighbours, &here.join("rules.d"))?;
     }
     let config = format!(
-        "RIG_RULES={}\nRIG_DEADLINE={}\nRIG_UDEV_DEBUG={}\nRIG_INIT={}\n",
+        "RIG_RULES={}\nRIG_LAYOUT={}\nRIG_DEADLINE={}\nRIG_UDEV_DEBUG={}\nRIG_INIT={}\n",
         rules_label(scenario, rules),
+        scenario.layout(),
         scenario.deadline().as_secs(),
         if scenario.debugs_udevd() { "yes" } else { "no" },
         if scenario.under_systemd() { "systemd" } else { "boot.sh" }

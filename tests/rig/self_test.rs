@@ -144,7 +144,9 @@ fn a_record_is_parsed_and_made_comparable() -> Result<(), String> {
     ensure(fact("watch", "") == Some("yes"), "the watch is missing")?;
     ensure(!facts.values().any(|value| value.contains("123")), "the time is left in")?;
     let strays = snapshot.devices.get(snapshot::NO_DEVICE).ok_or("the dangling link is missing")?;
-    ensure(strays.len() == 1, "other links than those of DM devices count")
+    ensure(strays.len() == 1, "other links than those of DM devices count")?;
+    let unit = parse(&(RECORD.to_owned() + "unit|dev-vg-lv.device|active|"))?;
+    ensure(parity::differences(from_ref(&snapshot), from_ref(&unit))?.len() == 1, "a unit of systemd's is not noticed")
 }
 
 fn a_truncated_record_is_refused() -> Result<(), String> {

@@ -15,7 +15,7 @@ pub(crate) struct Snapshot {
     pub(crate) semaphores: usize,
 }
 
-/// Facts that belong to no existing device, such as a dangling link.
+/// Facts that belong to no existing device, such as a dangling link; and systemd's units, which may stand for none.
 pub(crate) const NO_DEVICE: &str = "(no device)";
 
 struct RawDevice {
@@ -48,6 +48,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Snapshot, String> {
     let mut snapshot = Snapshot::default();
     let mut devices = Vec::new();
     let mut links = Vec::new();
+    let mut units = Vec::new();
     let mut marks: Vec<(Fact, String)> = Vec::new();
     loop {
         match next("a keyword")?.as_str() {
@@ -68,6 +69,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Snapshot, String> {
                 let (tag, id) = path.split_once('/').ok_or("a tag without a device")?;
                 marks.push((("tag index", tag.to_owned()), id.to_owned()));
             }
+            "unit" => units.push((next("unit")?, next("state")?)),
             "semaphore" => {
                 next("key")?;
                 snapshot.semaphores += 1;
@@ -95,6 +97,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Snapshot, String> {
         let name = owner.map_or(NO_DEVICE, |device| device.name.as_str());
         let shown = if owner.is_some() { target.replace(kernel_name.as_str(), "<node>") } else { target };
         snapshot.devices.entry(name.to_owned()).or_default().insert(("symlink", stable(&path)), shown);
+    }
+    for (unit, state) in units {
+        snapshot.devices.entry(NO_DEVICE.to_owned()).or_default().insert(("unit", stable(&unit)), state);
     }
     for ((kind, fact), id) in marks {
         if kind == "node" {

@@ -2,26 +2,48 @@
 # Second stage of the guest, inside the writable overlay: install the rules under test, start udevd, run the scenario
 # under its own deadline, switch the machine off. What the host needs to know is written to /rig/out.
 # shellcheck source=/dev/null
-. /rig/config # RIG_RULES, RIG_DEADLINE, RIG_UDEV_DEBUG, RIG_INIT
+. /rig/config # RIG_RULES, RIG_LAYOUT, RIG_DEADLINE, RIG_UDEV_DEBUG, RIG_INIT
 export RIG_RULES PAGER=cat SYSTEMD_COLORS=0 LC_ALL=C HOME=/root TERM=dumb
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 cd /
 
 rules=/usr/lib/udev/rules.d
 
+# What our rules stand in for, by Debian's names.
+stock=("$rules"/{55-dm,56-lvm,60-persistent-storage-dm,95-dm-notify}.rules)
+
 install_rules() {
+	case $RIG_RULES in
+	ours-* | listen-*)
+		mkdir -p /run/rig-stock # for measurements that compare both in one guest
+		cp "${stock[@]}" /run/rig-stock/
+		rm -f "${stock[@]}"
+		;;
+	esac
+	if [ "$RIG_LAYOUT" = upstream ]; then as_upstream; fi
 	case $RIG_RULES in
 	stock) ;;
 	broken) # Proves that the comparison can fail: the stock rules without one of their links.
 		sed -i '/disk\/by-uuid\//d' "$rules/60-persistent-storage-dm.rules" ;;
-	ours-* | listen-*)
-		mkdir -p /run/rig-stock # for measurements that compare both in one guest
-		cp "$rules"/{55-dm,56-lvm,60-persistent-storage-dm,95-dm-notify}.rules /run/rig-stock/
-		rm -f "$rules"/{55-dm,56-lvm,60-persistent-storage-dm,95-dm-notify}.rules
-		cp -a /rig/install/. / ;;
+	ours-* | listen-*) cp -a /rig/install/. / ;;
 	esac
 	# A scenario may bring neighbours of its own.
 	if [ -d /rig/rules.d ]; then cp /rig/rules.d/*.rules "$rules/"; fi
+}
+
+# Makes what is left of Debian's rules those of lvm2 and multipath-tools, as Fedora and Arch have them: under their own
+# names, and without what Debian adds: DM_UDEV_RULES (bookworm), and a vgchange by udevd where systemd is not running.
+as_upstream() {
+	local pair
+	for pair in 55-dm:10-dm 56-lvm:11-dm-lvm 56-dm-mpath:11-dm-mpath 56-dm-parts:11-dm-parts \
+		60-persistent-storage-dm:13-dm-disk 60-kpartx:66-kpartx 69-lvm:69-dm-lvm; do
+		if [ -e "$rules/${pair%:*}.rules" ]; then mv "$rules/${pair%:*}.rules" "$rules/${pair#*:}.rules"; fi
+	done
+	if [ -e "$rules/10-dm.rules" ]; then
+		sed -i -e '/[{"]DM_UDEV_RULES["}]/d' \
+			-e 's/^ENV{DM_UDEV_PRIMARY_SOURCE_FLAG}!="1", GOTO="dm_disable"/ENV{DM_UDEV_RULES_VSN}!="1", &/' "$rules/10-dm.rules"
+	fi
+	sed -i '/GOTO="lvm_direct_vgchange"/d' "$rules/69-dm-lvm.rules"
 }
 
 # The tools run as on any machine, except that LVM must not look at, or write to, what belongs to the host.
@@ -41,15 +63,9 @@ configure_tools() {
 	[ -s /etc/machine-id ] || echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 }
 
-# udevd gets a mount namespace of its own. With our rules dmsetup is out of its reach there: whoever runs it from a
+# With our rules dmsetup is out of udevd's reach, in the mount namespace that udevd has of its own: whoever runs it from a
 # rule runs a recorder that fails. The scenario itself, outside, uses the real one.
-start_udevd() {
-	if [ "$RIG_INIT" = systemd ]; then
-		systemctl daemon-reload
-		systemctl start systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udevd.service
-		return
-	fi
-	rm -f /run/udev/control # an initramfs may have left one that nobody listens to
+hide_dmsetup() {
 	cp /usr/sbin/dmsetup /run/rig-real-dmsetup
 	cat >/run/rig-recorder <<-'SH'
 		#!/bin/sh
@@ -59,9 +75,23 @@ start_udevd() {
 		exit 1
 	SH
 	chmod +x /run/rig-recorder
+}
+
+start_udevd() {
+	case $RIG_RULES in ours-*) hide_dmsetup ;; esac
+	if [ "$RIG_INIT" = systemd ]; then
+		if [ -e /run/rig-recorder ]; then
+			mkdir -p /run/systemd/system/systemd-udevd.service.d
+			printf '[Service]\nBindReadOnlyPaths=/run/rig-recorder:/usr/sbin/dmsetup\n' >/run/systemd/system/systemd-udevd.service.d/rig.conf
+		fi
+		systemctl daemon-reload
+		systemctl start systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udevd.service
+		return
+	fi
+	rm -f /run/udev/control # an initramfs may have left one that nobody listens to
 	# shellcheck disable=SC2016
 	unshare -m --propagation private /bin/sh -c '
-		case $RIG_RULES in ours-*) mount --bind /run/rig-recorder /usr/sbin/dmsetup || exit 1 ;; esac
+		if [ -e /run/rig-recorder ]; then mount --bind /run/rig-recorder /usr/sbin/dmsetup || exit 1; fi
 		echo $$ >/run/rig-udevd.pid
 		if [ "$1" = yes ]; then exec /usr/lib/systemd/systemd-udevd --debug 2>/run/rig-udevd.log; fi
 		exec /usr/lib/systemd/systemd-udevd' udevd "${RIG_UDEV_DEBUG:-no}" &

@@ -32,7 +32,9 @@ if ! grep -q '^RIG_INIT=systemd$' rig/config; then
 	exec chroot . /bin/bash /rig/boot.sh
 fi
 
-# systemd, with nothing to start but the rest of this: no unit of the host's is wanted.
+# systemd, with nothing to start but the rest of this: no unit of the host's is wanted. It would take a root with this file
+# for a container's, where it shares no mounts with its services.
+rm -f .dockerenv
 cat >etc/systemd/system/rig.service <<'UNIT'
 [Unit]
 DefaultDependencies=no

@@ -211,6 +211,14 @@ assert_watched() {
 	[ "$watched" = "$2" ] || fail "$1: watched is $watched, expected $2"
 }
 
+# assert_unit UNIT STATE: systemd comes to hold the unit in that state (active, inactive, failed): it learns of an event
+# after udev has settled.
+assert_unit() {
+	rig_assertions=$((rig_assertions + 1))
+	wait_until 60 unit_is "$1" "$2"
+}
+unit_is() { [ "$(systemctl is-active "$1" || :)" = "$2" ]; }
+
 assert_no_cookies() {
 	rig_assertions=$((rig_assertions + 1))
 	local left
@@ -340,4 +348,17 @@ record_state() {
 	find /run/udev/watch -type l -name 'b*' -printf 'watch\0%f\0'
 	find /run/udev/tags -mindepth 2 -name 'b*' -printf 'tag\0%P\0'
 	while read -r name; do printf 'semaphore\0%s\0' "$name"; done < <(dm_semaphores)
+	record_units
+}
+
+# What systemd holds of the devices, by their links, and of what it does for them. Numbers are the kernel's business.
+record_units() {
+	local unit state
+	[ "$(</proc/1/comm)" = systemd ] || return 0
+	# Units of one device follow one another, and without --all only the first is listed.
+	while read -r unit _ state _; do
+		case $unit in 'dev-dm\x2d'* | dev-block-* | 'dev-disk-by\x2ddiskseq'* | 'dev-disk-by\x2dloop'* | dev-loop* | dev-tty*) continue ;; esac
+		printf 'unit\0%s\0%s\0' "$unit" "$state"
+	done < <(systemctl list-units --all --state=active,activating,failed --plain --no-legend \
+		'dev-*.device' 'mnt*.mount' 'systemd-cryptsetup@*' 'lvm-activate-*')
 }

@@ -5,7 +5,7 @@ use core::fmt::{self, Display, Formatter, Write};
 use arrayvec::ArrayString;
 
 /// Text that can do nothing to the line, the terminal or the environment it is put into: valid UTF-8 in which
-/// control characters, `'`, and every byte that is not text stand as `\xNN`.
+/// control characters, `'`, and every byte that is not text stand as `\xNN`. udev refuses a property that is not.
 #[derive(Debug, Clone, Copy)]
 pub struct Printable<'a>(pub &'a [u8]);
 
@@ -17,7 +17,7 @@ impl Display for Printable<'_> {
         }
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
-                if character.is_control() || character == '\'' || is_format(character) {
+                if character.is_control() || character == '\'' || is_format(character) || is_noncharacter(character) {
                     escape(character.encode_utf8(&mut [0; 4]).as_bytes(), f)?;
                 } else {
                     f.write_char(character)?;
@@ -55,6 +55,11 @@ pub fn is_format(character: char) -> bool {
     matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{feff}')
 }
 
+/// What Unicode keeps for a program's own use: udev takes it for no text (systemd, `unichar_is_valid`).
+fn is_noncharacter(character: char) -> bool {
+    matches!(u32::from(character), 0xfdd0..=0xfdef) || u32::from(character) & 0xfffe == 0xfffe
+}
+
 fn escape(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(*DIGITS.get(usize::from(value)).unwrap_or(&b'?'));
@@ -80,6 +85,7 @@ mod tests {
         assert_eq!(printable("vg-lv \u{e9} \"x\" $y".as_bytes()), "vg-lv \u{e9} \"x\" $y");
         assert_eq!(printable(b"a\nb\x1b[31m\0'\xff"), "a\\x0ab\\x1b[31m\\x00\\x27\\xff");
         assert_eq!(printable("\u{202e}\u{85}\u{61c}".as_bytes()), "\\xe2\\x80\\xae\\xc2\\x85\\xd8\\x9c");
+        assert_eq!(printable("\u{fffe}\u{fdd0}\u{fffd}".as_bytes()), "\\xef\\xbf\\xbe\\xef\\xb7\\x90\u{fffd}");
     }
 
     #[test]

@@ -73,18 +73,13 @@ impl<W: Write> Write for Filter<W> {
         }
         match character {
             '\\' => self.backslash = true,
-            _ if character.is_ascii_alphanumeric() || "#+-.:=@_".contains(character) => self.out.write_char(character)?,
-            _ if character.is_ascii() => self.out.write_char('_')?,
-            _ if is_noncharacter(character) => (0..character.len_utf8()).try_for_each(|_| self.out.write_char('_'))?,
-            _ => self.out.write_char(character)?,
+            _ if character.is_ascii_alphanumeric() || "#+-.:=@_".contains(character) || !character.is_ascii() => {
+                self.out.write_char(character)?;
+            }
+            _ => self.out.write_char('_')?,
         }
         Ok(())
     }
-}
-
-/// What Unicode keeps for a program's own use: udev takes it for no text.
-fn is_noncharacter(character: char) -> bool {
-    matches!(u32::from(character), 0xfdd0..=0xfdef) || u32::from(character) & 0xfffe == 0xfffe
 }
 
 /// Counts the bytes that are written.
@@ -123,7 +118,7 @@ mod tests {
             (b"\xff\xfe", "\\xff\\xfe"),
             ("größe\u{a0}".as_bytes(), "größe\u{a0}"),
             ("\u{85}\u{202e}".as_bytes(), "\\xc2\\x85\\xe2\\x80\\xae"),
-            ("\u{fffe}\u{fdd0}\u{1ffff}".as_bytes(), "__________"),
+            ("\u{fffe}".as_bytes(), "\\xef\\xbf\\xbe"),
             (b"$env{PATH}%k", "_env_PATH__k"),
             (b"a~b!c", "a_b_c"),
             (b". x", "._x"),

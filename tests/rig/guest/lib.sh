@@ -96,6 +96,9 @@ resume_with_flags() {
 	' "$1" "$(($2 << 16 | ${3:-0}))"
 }
 
+# Linux 6.1 still takes them for names; 6.12 does not.
+kernel_takes_dots() { printf '%s\n' "$(uname -r)" 6.12 | sort --check=quiet --version-sort; }
+
 # create_raw NAME UUID: a device on $DISK, made by plain ioctls, so that no library mangles or refuses anything. The resume has a
 # real cookie; whatever the name, the waiter must be released.
 create_raw() {

@@ -6,8 +6,10 @@ newline=$'evil\nE:INJECTED=yes\nINJECTED2=yes'
 create_raw "$newline" TEST-newline
 create_raw $'quote\'s\nINJECTED=\'yes\'' TEST-quotes
 create_raw 'a" ENV{INJECTED}="yes' TEST-double
-create_raw '..' TEST-dots
-create_raw '.' TEST-dot
+if kernel_takes_dots; then
+	create_raw '..' TEST-dots
+	create_raw '.' TEST-dot
+fi
 create_raw 'space name' 'TEST uuid with space'
 create_raw $'escape\033[31mred\007' TEST-escape
 create_raw '$env{PATH}%k$kernel' TEST-substitution
@@ -47,8 +49,9 @@ assert_eq '' "$(names | diff /run/names -)" 'names and links that a spurious cha
 check 'a spurious change'
 replay add
 check 'coldplugged'
-assert_eq 17 "$(find /sys/block -name 'dm-*' | wc -l)" 'devices'
+devices=$(kernel_takes_dots && echo 17 || echo 15)
+assert_eq "$devices" "$(find /sys/block -name 'dm-*' | wc -l)" 'devices'
 # None of them keeps the others from being shown.
-assert_eq 17 "$(dmhelper ls --no-headings -o name | wc -l)" 'devices of ls'
+assert_eq "$devices" "$(dmhelper ls --no-headings -o name | wc -l)" 'devices of ls'
 longest=$(dmhelper ls --no-headings -o uuid | awk '{ print length }' | sort -n | tail -n 1)
 assert_eq 128 "$longest" 'bytes of the longest UUID'

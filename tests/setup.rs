@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -28,6 +29,9 @@ ln -s ../init.d/new "$ROOT/etc/rc2.d/S01new"
 ln -s ../init.d/new "$ROOT/etc/rc0.d/K01new"
 "#;
 
+/// No process starts while a script is written: its child would have the script open, and then nothing can run it.
+static WRITING: Mutex<()> = Mutex::new(());
+
 struct Machine {
     root: TempDir,
 }
@@ -48,13 +52,18 @@ impl Machine {
     }
 
     fn script(&self, name: &str, text: &str) {
+        let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         fs::write(self.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
         fs::set_permissions(self.path(name), Permissions::from_mode(0o755)).unwrap();
     }
 
     fn start(&self) -> Child {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
-        Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/install-packages"))
+        let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        // A shell cannot trap what was ignored when it started, as SIGINT is below a job in the background.
+        Command::new("env")
+            .args(["--default-signal=INT,TERM,HUP"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/install-packages"))
             .args(["setup", "lvm2", "mdadm"])
             .env("INSTALL_PACKAGES_ROOT", self.root.path())
             .env("ROOT", self.root.path())

@@ -306,10 +306,10 @@ processes_of() {
 	mark=$(wc -l </run/rig-udevd.log)
 	"$@" >&2
 	quiesce
-	tail -n "+$((mark + 1))" /run/rig-udevd.log | awk -v device="$name: " -v action="ACTION=$action)" -v expected="$expected" '
+	tail -n "+$((mark + 1))" /run/rig-udevd.log | awk -v device="$name: " -v action="ACTION=${action}[),]" -v expected="$expected" '
 		index($0, device) != 1 { next }
 		/: Starting .*55-scsi-sg3_id\.rules/ { next } # a neighbour that writes to the log about each disk without a SCSI id
-		/: Processing device / { wanted = index($0, action); events += wanted > 0 }
+		/: Processing device / { wanted = $0 ~ action; events += wanted }
 		/: Starting / && wanted { started++ }
 		END {
 			if (events != expected) { print "events of " device action ": " events + 0 >"/dev/stderr"; exit 1 }

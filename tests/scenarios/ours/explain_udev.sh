@@ -23,6 +23,7 @@ assert_link /dev/mapper/advised advised
 assert_prop advised DM_UDEV_PRIMARY_SOURCE_FLAG 1
 assert_no_prop advised DM_UDEV_DISABLE_OTHER_RULES_FLAG
 dmsetup remove advised
+quiesce
 assert_explained no-record late
 udevadm trigger --settle "/sys/dev/block/$(devno late)"
 assert_explained other-rules-off late

@@ -38,7 +38,7 @@ DOCS           := $(wildcard docs/*)
 TEXTS          := README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 
 # Commands without a page of their own, and the page that has them: man dmhelper-COMMAND shows every command.
-MAN_LINKS := info:dmhelper udev:dmhelper version:dmhelper doctor:dmhelper-explain deps:dmhelper-ls name:dmhelper-ls \
+MAN_LINKS := info:dmhelper udev:dmhelper version:dmhelper doctor:dmhelper-explain refresh:dmhelper-explain deps:dmhelper-ls name:dmhelper-ls \
 	translate:dmhelper-ls event:dmhelper-listen check-initramfs:dmhelper-initramfs
 
 # .cargo/config.toml's "host-tuple" puts it below a directory named after the target triple.

@@ -30,6 +30,7 @@
 //! - [`nodes`]: links and nodes: what a device should have (pure), atomic changes, what blkid says.
 //! - [`explain`]: why a device, a link or a cookie is as it is. [`doctor`]: the same for the whole machine, and repairs.
 //! - [`listen`]: the event loops: standalone mode, the resident completer, monitor, wait.
+//! - [`refresh`]: making udev take a live device for activated.
 //! - [`detach`]: removing devices in order, and why some stay.
 //! - [`initramfs`]: what an image lacks, or has twice.
 //! - [`cli`]: arguments and wiring of the subcommands.
@@ -62,6 +63,7 @@ pub mod nodes;
 pub mod path;
 pub mod process;
 pub mod queue;
+pub mod refresh;
 pub mod rulefiles;
 pub mod stdio;
 pub mod survey;

@@ -10,6 +10,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use crate::decision::REFRESH_PROPERTY;
+
 /// What a rule file does. Each stands under one of two names: upstream's, or that of Debian and its children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Job {
@@ -66,6 +68,8 @@ pub struct RuleFile {
     pub origin: Origin,
     /// The version of the interface that it states (`DM_UDEV_RULES_VSN`).
     pub generation: Option<u32>,
+    /// Whether it knows the event that `dmhelper refresh` asks for.
+    pub refreshes: bool,
     /// Programs that it names and that are not there.
     pub lost_programs: Vec<PathBuf>,
     /// Files of the same name that it hides.
@@ -141,6 +145,11 @@ impl RuleFiles {
         files.clone().find(|file| file.origin != Origin::Masked).or_else(|| files.next())
     }
 
+    /// Whether the rules take a device for activated when `dmhelper refresh` asks for it.
+    pub fn can_refresh(&self) -> bool {
+        self.of(Job::Identity).is_some_and(|file| file.refreshes)
+    }
+
     /// The name that a missing file would have beside those that are there.
     pub fn name_of(&self, job: Job) -> &'static str {
         // The notifying file has one name everywhere.
@@ -202,6 +211,7 @@ fn rule_file(root: &Path, job: Job, upstream: bool, files: Vec<File>) -> Option<
         path,
         origin,
         generation: generation(&text),
+        refreshes: rules(&text).any(|line| line.contains(REFRESH_PROPERTY)),
         lost_programs: programs::called(&text)
             .into_iter()
             // One without a path is looked for where a neighbour may have it.

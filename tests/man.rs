@@ -217,7 +217,8 @@ fn every_property_that_is_printed_is_in_the_page() {
     let mut real = BTreeSet::new();
     for uuid in uuids() {
         let cookie = Some(Cookie::new(0xffff_0001));
-        let event = Event { action: Action::Change, cookie, synthetic: false, disk_ro: false, recorded: Default::default() };
+        let event =
+            Event { action: Action::Change, cookie, synthetic: false, refresh: false, disk_ro: false, recorded: Default::default() };
         let mut properties = dmhelper::emit::env::Properties::default();
         event::add_properties(&Decision::of(&event), Some(&device(&uuid)), &mut properties);
         real.extend(properties.as_str().lines().map(|line| line.split_once('=').unwrap().0.to_string()));

@@ -26,12 +26,20 @@ pub struct Event {
     pub cookie: Option<Cookie>,
     /// Caused by a write to the device's `uevent` file (SYNTH_UUID, from Linux 4.13 on).
     pub synthetic: bool,
+    /// Somebody asks that the device be taken as a tool's event without flags would have it (`dmhelper refresh`):
+    /// [`REFRESH`]. Only root may write to the `uevent` file that it comes from.
+    pub refresh: bool,
     /// The kernel announces that the disk has become read-only.
     pub disk_ro: bool,
     /// The flags of the device's last event that a tool caused. Of a device without any record, activated where nobody
     /// looked, whoever asks for a decision puts in what its UUID and name tell.
     pub recorded: Flags,
 }
+
+/// What `dmhelper refresh` adds to its synthetic event; the kernel passes it on as [`REFRESH_PROPERTY`].
+pub const REFRESH: &str = "DMHELPERACTIVATE=1";
+/// The property of an event that asks for a refresh. Linux puts `SYNTH_ARG_` before what was written (4.13).
+pub const REFRESH_PROPERTY: &str = "SYNTH_ARG_DMHELPERACTIVATE";
 
 /// The property that keeps the cookie's own "disable other rules" bit apart from what was derived with it.
 pub const COOKIE_DISABLE_OTHER_RULES: &str = "DM_COOKIE_DISABLE_OTHER_RULES_FLAG";
@@ -49,13 +57,29 @@ impl Event {
             Some("remove") => Action::Remove,
             Some(_) => Action::Other,
         };
+        let cookie = get("DM_COOKIE").as_ref().map(AsRef::as_ref).filter(|text| !text.is_empty()).map(str::parse).transpose()?;
         Ok(Self {
             action,
-            cookie: get("DM_COOKIE").as_ref().map(AsRef::as_ref).filter(|text| !text.is_empty()).map(str::parse).transpose()?,
+            cookie,
             synthetic: get("SYNTH_UUID").is_some(),
+            // No event has both.
+            refresh: action == Action::Change && cookie.is_none() && is_one(get(REFRESH_PROPERTY)),
             disk_ro: is_one(get("DISK_RO")),
             recorded: recorded_flags(|name| is_one(get(name))),
         })
+    }
+
+    /// The same event of this very device: one that is suspended or without a table cannot be refreshed. `flags` are those
+    /// that its UUID and name tell. A refresh puts them in place of the recorded ones; only a low priority stays, which
+    /// withholds nothing: without it links could move between an origin and its snapshot.
+    #[must_use]
+    pub fn of_device(self, device: &Device, flags: impl FnOnce(&Device) -> Flags) -> Self {
+        let is_live = !device.suspended && device.details.is_none_or(|details| details.live_table);
+        let low = Flags::from_bits(self.recorded.bits() & Flags::LOW_PRIORITY.bits());
+        match self.refresh {
+            true if is_live => Self { recorded: flags(device).union(low), ..self },
+            _ => Self { refresh: false, ..self },
+        }
     }
 
     /// Whether a tool stands behind it: its cookie says all that counts, whatever is recorded.
@@ -82,6 +106,8 @@ pub enum Kind {
     ColdplugInactive,
     /// Asked again about a device that a tool activated before, or that was activated where nobody recorded it.
     ColdplugActive,
+    /// Asked to take a live device for activated, by nobody's flags.
+    Refreshed,
     /// A change without a tool, of a device that no tool has activated.
     SpuriousInactive,
     /// A change without a tool, of a device that a tool activated before.
@@ -121,6 +147,7 @@ impl Decision {
             Action::Add if active_before => (Kind::ColdplugActive, flags, true, false),
             Action::Add if event.synthetic => (Kind::ColdplugInactive, flags, false, true),
             Action::Add => (Kind::GenuineAdd, flags, false, true),
+            Action::Change if event.refresh => (Kind::Refreshed, event.recorded.union(Flags::PRIMARY_SOURCE), true, false),
             Action::Change if active_before => (Kind::SpuriousActive, flags, false, false),
             Action::Change => (Kind::SpuriousInactive, flags, false, false),
         };
@@ -146,7 +173,7 @@ mod tests {
     const PRIMARY: u16 = 1 << 6;
 
     fn event(action: Action) -> Event {
-        Event { action, cookie: None, synthetic: false, disk_ro: false, recorded: Flags::default() }
+        Event { action, cookie: None, synthetic: false, refresh: false, disk_ro: false, recorded: Flags::default() }
     }
 
     fn genuine(action: Action, flags: u16) -> Event {
@@ -193,6 +220,25 @@ mod tests {
     #[test]
     fn a_spurious_change_of_an_active_device_keeps_its_flags_and_activates_nothing() {
         assert_eq!(row(active_before(event(Action::Change))), (Kind::SpuriousActive, true, false, false));
+    }
+
+    #[test]
+    fn a_refresh_activates_a_live_device_without_the_recorded_flags_and_no_other() {
+        let recorded = Flags::from_bits(1 | 1 << 2 | 1 << 3 | 1 << 4);
+        let asked = Event { synthetic: true, refresh: true, recorded, ..event(Action::Change) };
+        let device = |suspended| Device {
+            devno: crate::devno::Devno::new(253, 0).unwrap(),
+            name: crate::name::DmName::new("x").unwrap(),
+            uuid: None,
+            suspended,
+            details: None,
+        };
+        let live = asked.of_device(&device(false), |_| Flags::default());
+        assert_eq!(row(live), (Kind::Refreshed, true, true, false));
+        assert_eq!(Decision::of(&live).flags.bits(), PRIMARY | 1 << 4);
+        let suspended = asked.of_device(&device(true), |_| Flags::default());
+        assert_eq!(row(suspended), (Kind::SpuriousInactive, false, false, false));
+        assert_eq!(Decision::of(&suspended).flags, recorded, "and the flags stay");
     }
 
     #[test]
@@ -259,7 +305,15 @@ mod tests {
         })
         .unwrap();
         assert_eq!(event.cookie, Some(Cookie::new(4_198_400)));
-        assert!(event.synthetic && !event.disk_ro);
+        assert!(event.synthetic && !event.disk_ro && !event.refresh);
+        for (action, refresh) in [("change", true), ("add", false), ("remove", false)] {
+            let asked = Event::from_env(|name| match name {
+                "ACTION" => Some(action),
+                REFRESH_PROPERTY => Some("1"),
+                _ => None,
+            });
+            assert_eq!(asked.unwrap().refresh, refresh, "{action}");
+        }
         assert_eq!(event.recorded, Flags::DISABLE_DISK_RULES.union(Flags::DISABLE_OTHER_RULES));
         assert!(Event::from_env(|name| (name == "DM_COOKIE").then_some("x")).is_err());
     }

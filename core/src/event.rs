@@ -99,8 +99,14 @@ mod tests {
     }
 
     fn lines(action: Action, flags: u32, device: Option<&Device>) -> String {
-        let event =
-            Event { action, cookie: Some(Cookie::new(flags << 16 | 1)), synthetic: false, disk_ro: false, recorded: Flags::default() };
+        let event = Event {
+            action,
+            cookie: Some(Cookie::new(flags << 16 | 1)),
+            synthetic: false,
+            refresh: false,
+            disk_ro: false,
+            recorded: Flags::default(),
+        };
         let mut properties = Properties::new(EventLines::new());
         add_properties(&Decision::of(&event), device, &mut properties);
         properties.whole().unwrap().to_string()

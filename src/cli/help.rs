@@ -3,9 +3,8 @@
 use argh::ArgsInfo;
 
 /// The commonest uses.
-const USES: [(&str, &str); 3] = [
+const USES: [(&str, &str); 2] = [
     ("dmhelper tree", "what stands on what, from mounts down to disks"),
-    ("dmhelper info 253:0", "what that device is; also by name, path or UUID"),
     ("dmhelper explain WHAT", "why it is missing, not ready or busy; what to do"),
 ];
 
@@ -22,9 +21,10 @@ pub(super) fn text() -> String {
 }
 
 /// What argh takes for optional, because there may be several, and is not.
-const REQUIRED: [(&str, &str, &str); 5] = [
+const REQUIRED: [(&str, &str, &str); 6] = [
     ("wait", "[<DEVICE...>]", "<DEVICE...>"),
     ("name", "[<DEVICE...>]", "<DEVICE...>"),
+    ("refresh", "[<DEVICE...>]", "<DEVICE...>"),
     ("detach", "[--all] ", ""),
     ("detach", "[<DEVICE...>]", "(--all | <DEVICE...>)"),
     ("cookie run", "[COMMAND...]", "COMMAND..."),

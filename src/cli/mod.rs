@@ -21,6 +21,7 @@ mod listen;
 mod ls;
 mod monitor;
 mod name;
+mod refresh;
 mod translate;
 mod tree;
 mod udev;
@@ -60,6 +61,7 @@ enum Command {
     Event(listen::EventCommand),
     Monitor(monitor::Monitor),
     Wait(wait::Wait),
+    Refresh(refresh::Refresh),
     Detach(detach::Detach),
     CheckInitramfs(check_initramfs::CheckInitramfs),
     Version(Version),
@@ -91,6 +93,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
         Command::Event(command) => command.run()?,
         Command::Monitor(command) => command.run()?,
         Command::Wait(command) => command.run()?,
+        Command::Refresh(command) => command.run()?,
         Command::Detach(command) => command.run()?,
         Command::CheckInitramfs(command) => command.run()?,
         Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n"))?,

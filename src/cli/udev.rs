@@ -9,6 +9,7 @@ use crate::dm::{Control, Device, Selector};
 use crate::emit::env::Properties;
 use crate::emit::event;
 use crate::error::Result;
+use crate::nodes::plan;
 use crate::udevdb::Record;
 
 /// Print an event's properties as KEY='value' lines: the import program of the udev rules.
@@ -30,7 +31,6 @@ impl Udev {
         {
             event.recorded = event.recorded.union(decision::recorded_flags(|name| record.property(name) == Some(b"1")));
         }
-        let decision = Decision::of(&event);
         let device = match query(self.device) {
             Ok(device) => Some(device),
             // The flags of a tool's event hold whatever the device query says: they must reach the rules.
@@ -40,6 +40,10 @@ impl Udev {
             }
             Err(error) => return Err(error),
         };
+        if let Some(device) = &device {
+            event = event.of_device(device, plan::flags_of_unknown);
+        }
+        let decision = Decision::of(&event);
         let mut properties = Properties::default();
         event::add_properties(&decision, device.as_ref(), &mut properties);
         super::print(properties.as_str())

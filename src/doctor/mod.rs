@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::cookie::census;
 use crate::cookie::reap::{self, Treatment};
 use crate::devno::Devno;
-use crate::dm::{Device, Listed, Selector};
+use crate::dm::{Device, Listed};
 use crate::error::Result;
 use crate::explain::facts::Facts;
 use crate::explain::links::{self, Claims, Link};
@@ -64,32 +64,37 @@ pub fn examine(places: &Places, patience: Duration) -> Result<Diagnosis> {
         }
     };
     let suspended = suspended(&world, patience);
-    Ok(diagnose(&world, &suspended))
+    Ok(diagnose(&world, suspended))
 }
 
-/// The devices that are suspended, and still are a while later.
-fn suspended(world: &World<'_>, patience: Duration) -> Vec<Devno> {
-    let is_suspended = |devno: &Devno| device(world, *devno).is_some_and(|device| device.suspended);
-    let mut devices: Vec<Devno> = world.survey.devices().devnos().filter(is_suspended).collect();
-    if !devices.is_empty() {
-        std::thread::sleep(patience);
-        devices.retain(is_suspended);
+/// The devices that are suspended, and still are a while later; the lowest first.
+fn suspended(world: &World<'_>, patience: Duration) -> Vec<Device> {
+    let is_suspended = |devno: &Devno| world.device_now(*devno).is_some_and(|device| device.suspended);
+    let devices: Vec<Devno> = world.survey.devices().devnos().filter(is_suspended).collect();
+    if devices.is_empty() {
+        return Vec::new();
     }
-    devices
+    std::thread::sleep(patience);
+    let mut still = world.suspended(devices.iter().copied());
+    still.retain(|device| devices.contains(&device.devno));
+    still
 }
 
-fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
+fn diagnose(world: &World<'_>, suspended: Vec<Device>) -> Diagnosis {
     let mut troubles = Vec::new();
     let mut add = |finding, device, repair| troubles.push(Trouble { finding, device, repair });
     machine(world).into_iter().for_each(|finding| add(finding, None, None));
+    // In the order in which they can be resumed.
+    for device in suspended {
+        let called = world.name(device.devno);
+        let finding = Finding::new(&reason::SUSPENDED).with("device", &called).with("remedy", world.resume(&[device]));
+        add(finding, Some(called), None);
+    }
     // Whoever claims links that lead elsewhere: mostly there are none.
     let claims = LazyCell::new(|| Claims::find(&world.places.roots, world.survey.devices().devnos()));
     for listed in world.survey.devices().iter() {
         let called = Some(world.name(listed.devno));
         let Some(facts) = facts(world, &listed) else { continue };
-        if suspended.contains(&listed.devno) {
-            add(facts.finding(&reason::SUSPENDED), called.clone(), None);
-        }
         let replay = facts.replay();
         let mut paths = replay.expected.clone();
         paths.extend(facts.info.udev.iter().flat_map(links::recorded));
@@ -101,8 +106,8 @@ fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
         for path in paths {
             let Some(link) = look(world, &claims, &facts, &path, &replay.expected) else { continue };
             let finding = facts.of_link(&link, replay.possible.contains(&path));
-            // What another device has by right is no fault.
-            if *finding.reason == reason::CLAIMED || is_enough(world, &link, listed.devno) {
+            // What another device has by right is no fault; what is suspended for long has been told.
+            if [&reason::CLAIMED, &reason::SUSPENDED].contains(&finding.reason) || is_enough(world, &link, listed.devno) {
                 continue;
             }
             let own_repair = repair::of(world, &facts, &link);
@@ -118,6 +123,8 @@ fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
         }
     }
     stale::find(world).into_iter().for_each(|(finding, repair)| add(finding, None, repair));
+    // Last: a tool that goes on must find the links of its device.
+    cookies(world).into_iter().for_each(|finding| add(finding, None, None));
     let unknown = (!world.survey.sources().is_privileged()).then_some("devices without a table, cookies of others");
     Diagnosis { troubles, devices: world.survey.devices().len(), unknown }
 }
@@ -125,7 +132,7 @@ fn diagnose(world: &World<'_>, suspended: &[Devno]) -> Diagnosis {
 /// A link that is not as it should be.
 fn look(world: &World<'_>, claims: &Claims, facts: &Facts, path: &str, expected: &[String]) -> Option<Link> {
     let devno = facts.info.device.devno;
-    let found = links::look(&world.places.roots.dev, path);
+    let found = links::look(&world.places.roots, path);
     if found == links::Found::Link(devno) {
         return None;
     }
@@ -147,14 +154,6 @@ fn is_enough(world: &World<'_>, link: &Link, devno: Devno) -> bool {
     world.service.udevd.is_absent() && (link.found == links::Found::Node(devno) || !link.path.starts_with("mapper/"))
 }
 
-/// A device now: one query of the control node, or some files of sysfs.
-fn device(world: &World<'_>, devno: Devno) -> Option<Device> {
-    match world.survey.control() {
-        Some(control) => control.device(Selector::Devno(devno)).ok(),
-        None => world.survey.sysfs(devno).device().ok(),
-    }
-}
-
 /// What can be known of a device without asking for more than its files.
 fn facts(world: &World<'_>, listed: &Listed) -> Option<Facts> {
     let sysfs = world.survey.sysfs(listed.devno);
@@ -162,7 +161,7 @@ fn facts(world: &World<'_>, listed: &Listed) -> Option<Facts> {
     let diskseq = sysfs.diskseq();
     let udev = Record::read(&world.places.roots.run_udev, listed.devno).ok().flatten();
     // Last, which proves that the files were its own. One that is gone or another's by now is no fault.
-    let device = device(world, listed.devno).filter(|device| listed.is(device))?;
+    let device = world.device_now(listed.devno).filter(|device| listed.is(device))?;
     let info = Info {
         size,
         read_only: device.details.map(|details| details.read_only).or(read_only),
@@ -192,7 +191,7 @@ fn machine(world: &World<'_>) -> Vec<Finding> {
         Udevd::Absent | Udevd::Ending if control.exists() => findings.push(about_control(&reason::CONTROL_LEFT)),
         Udevd::Absent | Udevd::Ending if !world.survey.devices().is_empty() => findings.push(all(&reason::NO_UDEVD)),
         Udevd::Running | Udevd::Stopped if !control.exists() => findings.push(about_control(&reason::CONTROL_MISSING)),
-        Udevd::Stopped => findings.push(all(&reason::UDEVD_STOPPED)),
+        Udevd::Stopped => findings.push(all(&reason::UDEVD_STOPPED).with("remedy", world.service.stopped_pid())),
         Udevd::Unknown(doubt) => findings.push(all(&reason::UDEVD_UNKNOWN).with("detail", doubt.to_string())),
         Udevd::Absent | Udevd::Ending | Udevd::Running | Udevd::OnDemand | Udevd::StandIn => {}
     }
@@ -202,6 +201,13 @@ fn machine(world: &World<'_>) -> Vec<Finding> {
         let finding = |fault: &Fault<'_>| crate::explain::device::rule_finding(&world.rules, fault, &all);
         findings.extend(world.rules.faults().iter().map(finding));
     }
+    findings
+}
+
+/// What the semaphores tell: cookies that are provably stuck, and how many sets there are.
+fn cookies(world: &World<'_>) -> Vec<Finding> {
+    let roots = &world.places.roots;
+    let mut findings = Vec::new();
     let Ok((entries, sets)) = census::take(&roots.proc) else { return findings };
     let circumstances = world.service.circumstances();
     for entry in &entries {
@@ -211,7 +217,7 @@ fn machine(world: &World<'_>) -> Vec<Finding> {
         }
     }
     if let Some(limit) = census::limit(&roots.proc).filter(|limit| sets * 100 >= limit * SEMAPHORES_MAX) {
-        findings.push(all(&reason::SEMAPHORES).with("detail", format!("{sets} of {limit}")));
+        findings.push(Finding::new(&reason::SEMAPHORES).with("detail", format!("{sets} of {limit}")));
     }
     findings
 }

@@ -72,10 +72,10 @@ impl Repair {
             }
             Repair::Remove(path) => {
                 let exists = |devno: Devno| Sysfs::new(sys, devno).kernel_name().is_some();
-                let stale = match links::look(&places.roots.dev, path) {
+                let stale = match links::look(&places.roots, path) {
                     Found::Dangling(target) => is_dm_node(&target),
                     Found::Node(devno) => !exists(devno),
-                    Found::Missing | Found::Link(_) | Found::Other(_) => false,
+                    Found::Missing | Found::Link(_) | Found::NoNode(_) | Found::Other(_) => false,
                 };
                 let path = places.roots.dev.join(path);
                 let removed = stale.then(|| fs::remove_file(&path)).transpose();
@@ -87,7 +87,8 @@ impl Repair {
 
 /// A device may have been renamed since it was looked at.
 fn still_named(places: &Places, devno: Devno, path: &str) -> bool {
-    let event = Event { action: Action::Change, cookie: None, synthetic: true, disk_ro: false, recorded: Flags::PRIMARY_SOURCE };
+    let event =
+        Event { action: Action::Change, cookie: None, synthetic: true, refresh: false, disk_ro: false, recorded: Flags::PRIMARY_SOURCE };
     let device = Sysfs::new(&places.roots.sys, devno).device();
     device.is_ok_and(|device| {
         let mut named = false;

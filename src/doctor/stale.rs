@@ -40,7 +40,7 @@ pub(super) fn find(world: &World<'_>) -> Vec<(Finding, Option<Repair>)> {
         for name in names(&dev.join(&folder)) {
             let path = format!("{folder}/{name}");
             let Ok(target) = fs::read_link(dev.join(&path)) else { continue };
-            if is_dm_node(&target) && !leads_to_a_node(&target) && matches!(links::look(dev, &path), Found::Dangling(_)) {
+            if is_dm_node(&target) && !leads_to_a_node(&target) && matches!(links::look(&world.places.roots, &path), Found::Dangling(_)) {
                 // udev removes none that it does not know of, and what lies outside of /dev/mapper is not ours to remove.
                 let remove = format!("rm {}", shell(&path));
                 found.push((about(&reason::STALE_LINK, &path, &remove).with("detail", text(&target)), None));
@@ -62,12 +62,12 @@ fn known(world: &World<'_>) -> BTreeSet<Vec<u8>> {
 
 /// An entry of /dev/mapper that bears no device's name.
 fn entry(world: &World<'_>, path: &str) -> Option<(Finding, Option<Repair>)> {
-    let found = links::look(&world.places.roots.dev, path);
+    let found = links::look(&world.places.roots, path);
     let repair = || Some(Repair::Remove(path.to_string()));
     match &found {
         // A person's own link to a disk that is not plugged in now, say.
         Found::Dangling(target) if !is_dm_node(target) => {
-            let remove = format!("Nobody needs it? rm {}", shell(path));
+            let remove = format!("If nothing uses it: rm {}", shell(path));
             Some((about(&reason::STALE_LINK, path, &remove).with("detail", text(target)), None))
         }
         Found::Dangling(target) => {
@@ -77,11 +77,12 @@ fn entry(world: &World<'_>, path: &str) -> Option<(Finding, Option<Repair>)> {
             Some((about(&reason::STALE_NODE, path, "").with("detail", devno.to_string()), repair()))
         }
         Found::Link(devno) | Found::Node(devno) => {
-            let record = Record::read(&world.places.roots.run_udev, *devno).ok().flatten().unwrap_or_default();
+            // Where there is no record, as in a container, nobody knows what udev has made.
+            let record = Record::read(&world.places.roots.run_udev, *devno).ok().flatten()?;
             let known = record.links().any(|link| link == path.as_bytes());
             (!known).then(|| (about(&reason::MISPLACED, path, &world.name(*devno)), None))
         }
-        Found::Missing | Found::Other(_) => None,
+        Found::Missing | Found::NoNode(_) | Found::Other(_) => None,
     }
 }
 

@@ -28,10 +28,10 @@ fn found(udevd: Udevd, spoil: impl Fn(&Places)) -> Vec<(&'static str, Option<Str
     let world = World {
         places: &places,
         survey: system.survey(),
-        service: Service { udevd, busy: false, idle: true, completer: Completer::Absent },
+        service: Service { udevd, busy: false, idle: true, stopped: None, completer: Completer::Absent },
         rules: RuleFiles::find(&places.root),
     };
-    let diagnosis = diagnose(&world, &[]);
+    let diagnosis = diagnose(&world, Vec::new());
     assert_eq!(diagnosis.devices, 3);
     let one = |trouble: &Trouble| (trouble.finding.reason.id, trouble.repair.as_ref().map(|repair| repair.words(false)));
     diagnosis.troubles.iter().map(one).collect()

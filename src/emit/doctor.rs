@@ -9,26 +9,29 @@ use super::explain::wrap;
 use super::json::harmless;
 use crate::doctor::{Diagnosis, Trouble};
 use crate::error::{Error, Result};
+use crate::explain::reason;
 use crate::terminal::Terminal;
 
-/// Troubles of one kind that are shown one by one; of more, this many.
+/// Troubles of one kind that are shown one by one; of more, this many. Suspended devices are all shown: one that is not
+/// resumed holds up those after it.
 const SHOWN: usize = 3;
 
 /// A line for each trouble with what to do about it, and one that counts them. On a terminal lines are broken.
 pub fn text(diagnosis: &Diagnosis, terminal: Terminal) -> String {
     let mut out = String::new();
     let mut count = 0;
-    for (_, mut troubles) in diagnosis.groups() {
+    for (id, mut troubles) in diagnosis.groups() {
         // What is said in the same words of the machine and of each device is said once.
         let mut said = BTreeSet::new();
         troubles.retain(|trouble| said.insert(trouble.finding.answer()));
         count += troubles.len();
-        for trouble in troubles.iter().take(SHOWN) {
+        let shown = if id == reason::SUSPENDED.id { troubles.len() } else { SHOWN };
+        for trouble in troubles.iter().take(shown) {
             line(&mut out, &trouble.finding.answer(), trouble, terminal);
         }
-        if troubles.len() > SHOWN {
+        if troubles.len() > shown {
             // Writing to a String cannot fail; so in the rest of this file.
-            let _ = writeln!(out, "and {} more of this kind; --json lists them all", troubles.len() - SHOWN);
+            let _ = writeln!(out, "and {} more of this kind; --json lists them all", troubles.len() - shown);
         }
     }
     let devices = match diagnosis.devices {

@@ -194,6 +194,7 @@ fn state(link: &Link, info: &Info) -> &'static str {
         Found::Link(_) => "elsewhere",
         Found::Missing => "missing",
         Found::Dangling(_) => "dangling",
+        Found::NoNode(_) => "no node",
         Found::Node(devno) if *devno == own => "node",
         Found::Node(_) => "wrong node",
         Found::Other(_) => "in the way",

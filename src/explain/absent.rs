@@ -121,8 +121,13 @@ fn unread(world: &World<'_>) -> Option<Finding> {
 fn closed(disks: &Disks) -> Option<Finding> {
     let luks: Vec<&Disk> = disks.all.iter().filter(|disk| disk.holds("crypto_LUKS") && !disk.used).collect();
     let names: Vec<String> = luks.iter().map(|disk| disk.words()).collect();
-    let other = luks.first().map(|disk| format!("/dev/{}", disk.name))?;
-    Some(Finding::new(&reason::LUKS_CLOSED).with("detail", names.join(", ")).with("other", other))
+    let remedy = match luks.as_slice() {
+        [] => return None,
+        // Its name in crypttab is not known; systemd's own for one without.
+        [disk] => disk.open().unwrap_or_default(),
+        _ => "Open the right one of them with cryptsetup open.".to_string(),
+    };
+    Some(Finding::new(&reason::LUKS_CLOSED).with("detail", names.join(", ")).with("remedy", remedy))
 }
 
 /// A block device that is not device-mapper's, with what udev knows of it.
@@ -174,6 +179,13 @@ impl Disk {
         self.record.as_ref().is_some_and(|record| record.property("ID_FS_TYPE") == Some(kind.as_bytes()))
     }
 
+    /// The step that opens it.
+    fn open(&self) -> Option<String> {
+        let device = word_of(format!("/dev/{}", self.name).as_bytes())?;
+        let uuid = word_of(self.record.as_ref()?.property("ID_FS_UUID")?)?;
+        Some(format!("If it is the right one: cryptsetup open {device} luks-{uuid}"))
+    }
+
     fn words(&self) -> String {
         let property = |key: &str| self.record.as_ref().and_then(|record| record.property(key)).map(printable);
         let content = match property("ID_FS_TYPE").as_deref() {
@@ -223,7 +235,8 @@ impl Groups {
         if let Some((_, disks, present)) = self.incomplete.iter().find(|(name, ..)| name == vg) {
             let missing = disks - present;
             let detail = format!("{missing} of its {disks} disks {} missing", if missing == 1 { "is" } else { "are" });
-            return Some(Finding::new(&reason::VG_INCOMPLETE).with("other", vg).with("detail", detail));
+            let remedy = word_of(vg.as_bytes()).unwrap_or_default();
+            return Some(Finding::new(&reason::VG_INCOMPLETE).with("other", vg).with("detail", detail).with("remedy", remedy));
         }
         let reason = match (self.complete.contains(vg), self.seen.contains(vg)) {
             (true, _) => &reason::NOT_ACTIVATED,
@@ -231,8 +244,9 @@ impl Groups {
             (false, false) => return None,
         };
         let volume = format!("{vg}/{lv}");
-        let volume = word_of(volume.as_bytes()).unwrap_or(volume);
-        Some(Finding::new(reason).with("other", vg).with("detail", format!("volume {lv}")).with("name", volume))
+        let volume = word_of(volume.as_bytes()).unwrap_or_default();
+        let group = word_of(vg.as_bytes()).unwrap_or_default();
+        Some(Finding::new(reason).with("other", vg).with("detail", format!("volume {lv}")).with("name", volume).with("remedy", group))
     }
 
     fn words(&self) -> Vec<String> {

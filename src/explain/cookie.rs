@@ -1,11 +1,12 @@
 //! What waits for a cookie, and whether it waits in vain.
 
 use super::world::World;
-use super::{Finding, Report, reason};
+use super::{Finding, Report, reason, word_of};
 use crate::completer::Completer;
 use crate::cookie::census::{self, Entry, Verdict};
 use crate::cookie::reap::{self, Circumstances, Treatment};
 use crate::cookie::{Cookie, Flags};
+use crate::devno::Devno;
 use crate::emit::cookies;
 use crate::error::Result;
 use crate::info::Roots;
@@ -15,7 +16,16 @@ use crate::udevdb::Record;
 
 /// Explains a cookie as DM_COOKIE or `dmhelper cookie list` show it.
 pub(super) fn explain(world: &World<'_>, cookie: Cookie) -> Result<Report> {
-    let unprocessed = || unprocessed(world);
+    let unprocessed = || {
+        let devices = unprocessed(world);
+        let name = |devno: &Devno| word_of(world.survey.relate(*devno).name.unwrap_or_default().as_slice()).unwrap_or(devno.to_string());
+        let can_refresh = world.service.is_stand_in() || world.rules.can_refresh();
+        let remedy = match can_refresh && !devices.is_empty() {
+            true => format!("dmhelper refresh {}", devices.iter().map(name).collect::<Vec<_>>().join(" ")),
+            false => String::new(),
+        };
+        (devices.iter().take(SHOWN).map(|devno| world.name(*devno)).collect(), remedy)
+    };
     let mut report = explain_in(&world.places.roots, cookie, world.report(), unprocessed)?;
     if report.exists {
         // Without the rule there is nothing to wait for.
@@ -30,7 +40,7 @@ pub(super) fn explain(world: &World<'_>, cookie: Cookie) -> Result<Report> {
 /// first.
 pub(super) fn explain_alone(roots: &Roots, cookie: Cookie, report: Report) -> Result<Report> {
     let lacking = report.findings.clone();
-    let mut report = explain_in(roots, cookie, report, Vec::new)?;
+    let mut report = explain_in(roots, cookie, report, Default::default)?;
     match report.exists {
         true => report.findings.extend(lacking),
         false => report.findings.splice(0..0, lacking).for_each(drop),
@@ -38,7 +48,7 @@ pub(super) fn explain_alone(roots: &Roots, cookie: Cookie, report: Report) -> Re
     Ok(report)
 }
 
-fn explain_in(roots: &Roots, cookie: Cookie, report: Report, unprocessed: impl Fn() -> Vec<String>) -> Result<Report> {
+fn explain_in(roots: &Roots, cookie: Cookie, report: Report, unprocessed: impl Fn() -> (Vec<String>, String)) -> Result<Report> {
     let report = Report { exists: true, ..report };
     let service = report.service;
     // A key names no flags: its upper half is every key's.
@@ -57,11 +67,11 @@ fn explain_in(roots: &Roots, cookie: Cookie, report: Report, unprocessed: impl F
     };
     let circumstances = service.circumstances();
     facts.extend(waiters(entry).map(|waiters| ("Waiting", waiters)));
-    let unprocessed = unprocessed();
+    let (unprocessed, remedy) = unprocessed();
     if !unprocessed.is_empty() {
         facts.push(("Perhaps of", unprocessed));
     }
-    let findings = [finding(entry, &circumstances)].into_iter().chain(completer(service.completer)).collect();
+    let findings = [finding(entry, &circumstances).with("remedy", remedy)].into_iter().chain(completer(service.completer)).collect();
     let unknown = entry.value.is_none().then_some("what it waits for");
     Ok(Report { findings, facts, unknown, ..report })
 }
@@ -110,13 +120,15 @@ fn waiters(entry: &Entry) -> Option<Vec<String>> {
     (!entry.waiters.is_empty()).then(|| entry.waiters.iter().map(names).collect())
 }
 
-/// Devices that udev has not processed: the cookie may be of one of them.
-fn unprocessed(world: &World<'_>) -> Vec<String> {
-    const SHOWN: usize = 4;
+/// Devices shown at most.
+const SHOWN: usize = 4;
+
+/// Devices in use that udev has not processed: the cookie may be of one of them.
+fn unprocessed(world: &World<'_>) -> Vec<Devno> {
     let processed = |devno| {
         let record = Record::read(&world.places.roots.run_udev, devno).ok().flatten();
         record.is_some_and(|record| record.property("DM_NAME").is_some())
     };
-    let devices = world.survey.devices().devnos().filter(|devno| !processed(*devno));
-    devices.take(SHOWN).map(|devno| world.name(devno)).collect()
+    let is_live = |devno: &Devno| world.survey.sysfs(*devno).size().is_some_and(|size| size > 0);
+    world.survey.devices().devnos().filter(|devno| !processed(*devno)).filter(is_live).collect()
 }

@@ -3,7 +3,7 @@
 use super::facts::{Facts, volume};
 use super::links::{Claim, Found, Link};
 use super::reason::{self, Reason};
-use super::{Finding, Service};
+use super::{Finding, Service, word_of};
 use crate::cookie::Flags;
 use crate::decision::DISABLE_OTHER_RULES;
 use crate::devno::Devno;
@@ -18,7 +18,7 @@ impl Facts {
     fn service_fault(&self) -> Option<Finding> {
         match self.service {
             Service { udevd: Udevd::Absent | Udevd::Ending, .. } => Some(self.finding(&reason::NO_UDEVD)),
-            Service { udevd: Udevd::Stopped, .. } => Some(self.finding(&reason::UDEVD_STOPPED)),
+            Service { udevd: Udevd::Stopped, .. } => Some(self.finding(&reason::UDEVD_STOPPED).with("remedy", self.service.stopped_pid())),
             Service { busy: true, .. } => Some(self.finding(&reason::UDEVD_BUSY)),
             Service { udevd: Udevd::Unknown(doubt), .. } => Some(self.finding(&reason::UDEVD_UNKNOWN).with("detail", doubt.to_string())),
             _ => None,
@@ -76,15 +76,21 @@ impl Facts {
             Found::Link(other) if *other == devno => match (link.recorded, possible) {
                 (true, true) => about(&reason::LINK_RIGHT).with("detail", right(link)),
                 (true, false) => about(&reason::LINK_OF_OTHER_RULES),
-                (false, _) => about(&reason::LINK_BY_HAND),
+                // Without a record, as in a container, nobody knows who made it.
+                (false, _) if self.record().is_none() => {
+                    about(&reason::LINK_RIGHT).with("detail", "udev has no record that tells who made it")
+                }
+                (false, true) => about(&reason::LINK_BY_HAND),
+                (false, false) => about(&reason::LINK_BY_HAND).with("remedy", in_shell(&path())),
             },
+            Found::NoNode(other) if *other == devno => about(&reason::NO_NODE),
             Found::Node(other) if *other == devno => about(&reason::NODE),
             Found::Node(_) => about(&reason::WRONG_NODE).with("other", elsewhere),
-            Found::Other(what) => about(&reason::IN_THE_WAY).with("detail", *what),
+            Found::Other(what) => about(&reason::IN_THE_WAY).with("detail", *what).with("remedy", in_shell(&(path() + ".aside"))),
             Found::Dangling(target) => {
                 about(&reason::DANGLING).with("detail", crate::text::printable(target.as_os_str().as_encoded_bytes()))
             }
-            Found::Link(other) => {
+            Found::Link(other) | Found::NoNode(other) => {
                 let claimed = |devno: &Devno| link.claims.iter().find(|claim| claim.devno == *devno);
                 match (claimed(other), claimed(&devno)) {
                     (Some(theirs), Some(own)) => about(&reason::CLAIMED).with("other", elsewhere).with("detail", rivals(theirs, own)),
@@ -159,15 +165,27 @@ impl Facts {
         if !self.is_set(DISABLE_OTHER_RULES) || self.withheld(Job::Disk).is_some() {
             return None;
         }
-        let detail = match self.record() {
-            Some(_) if self.is_set("DM_SUSPENDED") => "it was suspended when udev looked at it",
-            Some(_) if self.unread().is_some_and(|finding| *finding.reason == reason::NO_PATHS) => "no path to its disk works",
-            Some(_) if self.is_set("DM_NOSCAN") => "LVM has not wiped it yet",
-            Some(record) if !record.flags().contains(Flags::PRIMARY_SOURCE) => "udev has not seen a tool activate it",
-            _ => "the tool that set it up asked for that",
+        let finding = self.finding(&reason::OTHER_RULES_OFF);
+        let refresh = self.refresh().unwrap_or_default();
+        let if_gone = |tool: &str| if refresh.is_empty() { String::new() } else { format!("If {tool} is gone: {refresh}") };
+        let (detail, remedy) = match self.record() {
+            // Looking again is enough.
+            Some(_) if self.is_set("DM_SUSPENDED") => ("it was suspended when udev looked at it", finding.text("trigger").to_string()),
+            // Nothing helps but its paths.
+            Some(_) if self.unread().is_some_and(|finding| *finding.reason == reason::NO_PATHS) => {
+                return Some(finding.with("detail", "no path to its disk works").without("unrefreshable"));
+            }
+            Some(_) if self.is_set("DM_NOSCAN") => ("LVM has not wiped it yet", if_gone("lvcreate")),
+            Some(record) if !record.flags().contains(Flags::PRIMARY_SOURCE) => ("udev has not seen a tool activate it", refresh),
+            _ => ("the tool that set it up asked for that", if_gone("that tool")),
         };
-        Some(self.finding(&reason::OTHER_RULES_OFF).with("detail", detail))
+        Some(finding.with("detail", detail).with("remedy", remedy))
     }
+}
+
+/// A path as a word of a command line; nothing for one that is none.
+fn in_shell(path: &str) -> String {
+    word_of(path.as_bytes()).unwrap_or_default()
 }
 
 /// A rule file's fault in words; `about` gives a reason's other words.
@@ -176,7 +194,10 @@ pub fn rule_finding(rules: &RuleFiles, fault: &Fault<'_>, about: &dyn Fn(&'stati
     match fault {
         Fault::None => about(&reason::NO_RULES),
         Fault::Missing(job) => about(&reason::RULE_MISSING).with("other", rules.name_of(*job)).with("detail", effect(*job)),
-        Fault::Masked(file) => about(&reason::RULE_MASKED).with("other", path(&file.path)).with("detail", effect(file.job)),
+        Fault::Masked(file) => {
+            let remedy = word_of(file.path.as_os_str().as_encoded_bytes()).unwrap_or_default();
+            about(&reason::RULE_MASKED).with("other", path(&file.path)).with("detail", effect(file.job)).with("remedy", remedy)
+        }
         Fault::LostProgram(file, program) => about(&reason::PROGRAM_MISSING).with("other", path(&file.path)).with("detail", path(program)),
         Fault::Twice(first, second) => about(&reason::RULES_TWICE).with("detail", path(&first.path)).with("other", path(&second.path)),
         Fault::Mixed(first, second) => about(&reason::RULES_MIXED).with("detail", path(&second.path)).with("other", path(&first.path)),

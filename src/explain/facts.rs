@@ -94,7 +94,7 @@ impl Facts {
         let content = usable.unwrap_or(&nothing);
         let action = if self.awaits_coldplug() { Action::Add } else { Action::Change };
         let of = |recorded: Flags, device: &Device| {
-            let event = Event { action, cookie: None, synthetic: true, disk_ro: false, recorded };
+            let event = Event { action, cookie: None, synthetic: true, refresh: false, disk_ro: false, recorded };
             let decision = Decision::of(&event);
             let mut links = Vec::new();
             plan::links(&decision, device, self.info.diskseq, content, |link| links.push(link.to_string()));
@@ -126,21 +126,29 @@ impl Facts {
             .with("device", called(name, devno))
             .with("name", word)
             .with("trigger", format!("udevadm trigger --settle{action} /sys/dev/block/{devno}"))
-            .with("refresh", self.refresh())
+            .with("refresh", self.refresh().unwrap_or_default())
+            .with("unrefreshable", if self.refresh().is_none() { UNREFRESHABLE } else { "" })
     }
 
-    /// How a tool puts the table in force again without a moment in which it is suspended for long: the root file system
-    /// may lie on it.
-    fn refresh(&self) -> String {
+    /// The command that makes udev take the device for activated, without touching it; under rules that know of none, LVM's
+    /// own for its volumes, which puts in force what LVM has on record.
+    pub(super) fn refresh(&self) -> Option<String> {
         let device = self.device();
-        let word = word_of(device.name.as_bytes());
-        match (device.uuid.as_ref().is_some_and(|uuid| uuid.is_lvm()), word) {
-            (true, _) => format!("lvchange --refresh {}", volume(device)),
-            (false, Some(name)) => format!("dmsetup table --showkeys {name} | dmsetup load {name} && dmsetup resume {name}"),
-            (false, None) => "dmsetup table --showkeys, dmsetup load, dmsetup resume".to_string(),
+        if self.service.is_stand_in() || self.rules.can_refresh() {
+            return Some(format!("dmhelper refresh {}", self.word()));
         }
+        let lvm = device.uuid.as_ref().is_some_and(|uuid| uuid.is_lvm());
+        let volume = lvm.then(|| volume(device)).and_then(|volume| word_of(volume.as_bytes()));
+        volume.map(|volume| format!("lvchange --refresh {volume}"))
+    }
+
+    /// The device as a word of a command line of ours.
+    pub(super) fn word(&self) -> String {
+        word_of(self.device().name.as_bytes()).unwrap_or_else(|| self.device().devno.to_string())
     }
 }
+
+const UNREFRESHABLE: &str = "Let its own tool close it and open it again, or install dmhelper's rules: these know no safe way.";
 
 /// `VG/LV` of the volume that the device is, or is a part of.
 pub(super) fn volume(device: &Device) -> String {

@@ -21,6 +21,9 @@ pub enum Found {
     Link(Devno),
     /// A link that leads to no block device.
     Dangling(PathBuf),
+    /// A link to the node of a device that is there, where this /dev lacks the node: that of a container which has only
+    /// parts of the host's. The link itself is right.
+    NoNode(Devno),
     /// A block node.
     Node(Devno),
     /// Something else: what it is.
@@ -32,7 +35,7 @@ impl Found {
     pub fn leads_to(&self) -> Option<Devno> {
         match self {
             Found::Link(devno) | Found::Node(devno) => Some(*devno),
-            Found::Missing | Found::Dangling(_) | Found::Other(_) => None,
+            Found::Missing | Found::Dangling(_) | Found::NoNode(_) | Found::Other(_) => None,
         }
     }
 }
@@ -73,8 +76,8 @@ impl Link {
 }
 
 /// Looks at a path under /dev. Nothing is opened.
-pub fn look(dev: &Path, link: &str) -> Found {
-    let path = dev.join(link);
+pub fn look(roots: &Roots, link: &str) -> Found {
+    let path = roots.dev.join(link);
     let Ok(file) = fs::symlink_metadata(&path) else { return Found::Missing };
     let kind = file.file_type();
     if kind.is_block_device() {
@@ -85,7 +88,10 @@ pub fn look(dev: &Path, link: &str) -> Found {
     }
     match fs::metadata(&path) {
         Ok(target) if target.file_type().is_block_device() => Found::Link(Devno::from_rdev(target.rdev())),
-        _ => Found::Dangling(fs::read_link(&path).unwrap_or_default()),
+        _ => {
+            let target = fs::read_link(&path).unwrap_or_default();
+            node_of_device(&roots.sys, &target).map_or(Found::Dangling(target), Found::NoNode)
+        }
     }
 }
 
@@ -93,6 +99,12 @@ pub fn look(dev: &Path, link: &str) -> Found {
 pub fn recorded(record: &Record) -> impl Iterator<Item = String> {
     let links = record.links().filter_map(|link| str::from_utf8(link).ok());
     links.filter(|link| link.split('/').all(|name| name.len() <= FILE_NAME_MAX)).map(str::to_string)
+}
+
+/// The number of the device-mapper device whose node the link names, if the kernel has one of that name.
+fn node_of_device(sys: &Path, target: &Path) -> Option<Devno> {
+    let name = target.file_name().filter(|name| name.as_bytes().starts_with(b"dm-"))?;
+    fs::read_to_string(sys.join("class/block").join(name).join("dev")).ok()?.trim().parse().ok()
 }
 
 /// Who claims which link.
@@ -183,17 +195,24 @@ mod tests {
 
     #[test]
     fn what_stands_at_a_path_is_told_apart() {
-        let dev = tempfile::tempdir().unwrap();
-        fs::write(dev.path().join("file"), "").unwrap();
-        fs::create_dir(dev.path().join("mapper")).unwrap();
-        symlink("dm-9", dev.path().join("gone")).unwrap();
-        symlink("../file", dev.path().join("mapper/odd")).unwrap();
-        assert_eq!(look(dev.path(), "nothing"), Found::Missing);
-        assert_eq!(look(dev.path(), "file/x"), Found::Missing);
-        assert_eq!(look(dev.path(), "mapper"), Found::Other("a directory"));
-        assert_eq!(look(dev.path(), "gone"), Found::Dangling("dm-9".into()));
-        assert_eq!(look(dev.path(), "mapper/odd"), Found::Dangling("../file".into()));
-        assert_eq!(leading_to(dev.path(), "dm-9"), ["gone"]);
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let roots = Roots { dev: at("dev"), sys: at("sys"), ..Roots::default() };
+        let dev = &roots.dev;
+        fs::create_dir_all(dev.join("mapper")).unwrap();
+        fs::create_dir_all(at("sys/class/block/dm-8")).unwrap();
+        fs::write(at("sys/class/block/dm-8/dev"), "253:8\n").unwrap();
+        fs::write(dev.join("file"), "").unwrap();
+        symlink("dm-9", dev.join("gone")).unwrap();
+        symlink("../dm-8", dev.join("mapper/hosts")).unwrap();
+        symlink("../file", dev.join("mapper/odd")).unwrap();
+        assert_eq!(look(&roots, "nothing"), Found::Missing);
+        assert_eq!(look(&roots, "file/x"), Found::Missing);
+        assert_eq!(look(&roots, "mapper"), Found::Other("a directory"));
+        assert_eq!(look(&roots, "gone"), Found::Dangling("dm-9".into()));
+        assert_eq!(look(&roots, "mapper/odd"), Found::Dangling("../file".into()));
+        assert_eq!(look(&roots, "mapper/hosts"), Found::NoNode(Devno::new(253, 8).unwrap()), "a container's /dev");
+        assert_eq!(leading_to(dev, "dm-9"), ["gone"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod holders;
 pub mod links;
 pub mod reason;
 pub mod subject;
+mod suspended;
 pub(crate) mod world;
 
 use std::path::PathBuf;
@@ -64,12 +65,24 @@ impl Finding {
         self
     }
 
+    /// The same without the text of a place: steps with it do not apply.
+    #[must_use]
+    pub(crate) fn without(mut self, place: &str) -> Self {
+        self.words.retain(|(known, _)| *known != place);
+        self
+    }
+
+    /// What stands in a place.
+    pub(crate) fn text(&self, place: &str) -> &str {
+        self.words.iter().find(|(known, _)| *known == place).map_or("", |(_, text)| text)
+    }
+
     /// The answer in words.
     pub fn answer(&self) -> String {
         self.fill(self.reason.answer)
     }
 
-    /// What to do.
+    /// What to do. A step with a place that has no text does not apply, and is left out.
     pub fn steps(&self) -> Vec<String> {
         // A link in a step is a word of a command line.
         let quoted = self.words.iter().map(|(place, text)| match *place {
@@ -77,7 +90,8 @@ impl Finding {
             _ => (*place, text.clone()),
         });
         let in_shell = Self { reason: self.reason, words: quoted.collect() };
-        self.reason.steps.iter().map(|step| in_shell.fill(step)).collect()
+        let applies = |step: &&&str| step.split('{').skip(1).all(|rest| !in_shell.text(rest.split('}').next().unwrap_or(rest)).is_empty());
+        self.reason.steps.iter().filter(applies).map(|step| in_shell.fill(step)).collect()
     }
 
     fn fill(&self, template: &str) -> String {
@@ -103,6 +117,8 @@ pub struct Service {
     pub busy: bool,
     /// Whether it is sure that none is on its way to it either.
     pub idle: bool,
+    /// A process of it that is stopped.
+    pub stopped: Option<u32>,
     /// Who completes cookies in place of a process for each.
     pub completer: Completer,
 }
@@ -111,12 +127,18 @@ impl Service {
     fn find(roots: &Roots) -> Self {
         let look = Look::take(&roots.run_udev, &roots.proc);
         let idle = queue::of(&look, &roots.run_udev, &roots.proc) == Backlog::None;
-        Self { udevd: look.udevd, busy: look.busy, idle, completer: Completer::find(&roots.run_dmhelper, &roots.proc) }
+        let stopped = look.processes.iter().find(|process| process.is_stopped()).map(|process| process.pid);
+        Self { udevd: look.udevd, busy: look.busy, idle, stopped, completer: Completer::find(&roots.run_dmhelper, &roots.proc) }
     }
 
     /// Whether `dmhelper listen` stands in its place, to which rule files mean nothing.
     pub fn is_stand_in(self) -> bool {
         self.udevd == Udevd::StandIn
+    }
+
+    /// The number of the process that is stopped; nothing where none is.
+    pub(crate) fn stopped_pid(self) -> String {
+        self.stopped.map(|pid| pid.to_string()).unwrap_or_default()
     }
 
     /// What is known beside a cookie.

@@ -106,7 +106,7 @@ impl World<'_> {
         }
         match as_cookie(word) {
             Some(cookie) => Ok(Subject::Cookie(cookie)),
-            _ if links::look(&roots.dev, word) != Found::Missing => Ok(self.path(word)),
+            _ if links::look(roots, word) != Found::Missing => Ok(self.path(word)),
             _ => Ok(Subject::Name(word.to_string())),
         }
     }
@@ -124,7 +124,7 @@ impl World<'_> {
 
     /// A path under /dev. The kernel's own node of a device is the device.
     fn path(&self, path: &str) -> Subject {
-        match links::look(&self.places.roots.dev, path) {
+        match links::look(&self.places.roots, path) {
             Found::Node(devno) if !path.contains('/') => self.numbered(devno),
             _ => Subject::Link(path.trim_end_matches('/').to_string()),
         }
@@ -171,8 +171,13 @@ impl World<'_> {
                 let who: Vec<String> = holders.iter().map(Finding::answer).collect();
                 findings.push(Finding::new(&reason::IN_USE).with("detail", who.join("; ")));
             }
+            let deferred = facts.info.device.details.is_some_and(|details| details.deferred_remove);
+            findings.extend(deferred.then(|| facts.finding(&reason::DEFERRED)));
             findings.extend([Job::Identity, Job::Volume, Job::Disk].into_iter().filter_map(|job| self.held_back(&facts, job)));
             findings.extend(facts.unread());
+        }
+        for finding in findings.iter_mut().filter(|finding| *finding.reason == reason::SUSPENDED) {
+            *finding = self.with_resume(finding.clone(), devno);
         }
         let mut seen = Vec::new();
         findings.retain(|finding| {
@@ -222,7 +227,7 @@ impl World<'_> {
         paths.dedup();
         let name = |devno| self.name(devno);
         let link = |path: String| {
-            let found = links::look(&roots.dev, &path);
+            let found = links::look(roots, &path);
             let other = found.leads_to().filter(|other| *other != devno);
             Link {
                 expected: expected.contains(&path),
@@ -237,8 +242,8 @@ impl World<'_> {
     }
 
     fn link(&self, path: &str) -> Result<Report> {
-        let found = links::look(&self.places.roots.dev, path);
-        let target = found.leads_to();
+        let found = links::look(&self.places.roots, path);
+        let target = if let Found::NoNode(devno) = found { Some(devno) } else { found.leads_to() };
         let candidates = self.candidates(path);
         // Of several the one that it leads to; else the one that it should lead to.
         let ours = |devno: &Devno| self.survey.listed(*devno).is_some();

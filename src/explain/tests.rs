@@ -12,7 +12,7 @@ fn world<'a>(system: &'a System, places: &'a Places, udevd: Udevd) -> World<'a> 
     World {
         places,
         survey: system.survey(),
-        service: Service { udevd, busy: false, idle: true, completer: Completer::Absent },
+        service: Service { udevd, busy: false, idle: true, stopped: None, completer: Completer::Absent },
         rules: RuleFiles::find(&places.root),
     }
 }

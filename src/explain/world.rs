@@ -88,7 +88,7 @@ impl<'a> World<'a> {
     /// Where there is no udevd, tools make nodes themselves: a device that has its own is usable.
     pub(crate) fn serves_alone(&self, facts: &Facts) -> bool {
         let links = facts.replay().expected.into_iter().filter(|link| link.starts_with("mapper/"));
-        let at_hand = |link: String| links::look(&self.places.roots.dev, &link).leads_to() == Some(facts.info.device.devno);
+        let at_hand = |link: String| links::look(&self.places.roots, &link).leads_to() == Some(facts.info.device.devno);
         self.service.udevd.is_absent() && links.into_iter().any(at_hand)
     }
 }

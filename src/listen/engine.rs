@@ -101,7 +101,7 @@ impl Engine {
             let recorded = record.map_or(Flags::default(), |record| decision::recorded_flags(|name| record.property(name) == Some(b"1")));
             let missed = is_live(device) && !recorded.contains(Flags::PRIMARY_SOURCE);
             let recorded = if missed { plan::flags_of_unknown(device) } else { recorded };
-            let coldplug = Event { action: Action::Add, cookie: None, synthetic: true, disk_ro: false, recorded };
+            let coldplug = Event { action: Action::Add, cookie: None, synthetic: true, refresh: false, disk_ro: false, recorded };
             let decision = Decision::of(&coldplug);
             if !decision.disabled {
                 let readable = !self.silent.contains(&device.devno);
@@ -125,6 +125,12 @@ impl Engine {
         if event.action == Action::Add && event.synthetic && recorded.is_none() {
             // Whoever activated it, nobody was there to record it.
             event.recorded = (self.query)(devno).ok().filter(is_live).map_or(event.recorded, |device| plan::flags_of_unknown(&device));
+        }
+        if event.refresh {
+            event = match (self.query)(devno) {
+                Ok(device) => event.of_device(&device, plan::flags_of_unknown),
+                Err(_) => Event { refresh: false, ..event },
+            };
         }
         let decision = Decision::of(&event);
         if event.action == Action::Remove {

@@ -146,7 +146,14 @@ mod tests {
 
     fn change(flags: u16) -> Decision {
         let cookie = Some(Cookie::new(u32::from(flags | 0x40) << 16 | 1));
-        Decision::of(&Event { action: Action::Change, cookie, synthetic: false, disk_ro: false, recorded: Flags::default() })
+        Decision::of(&Event {
+            action: Action::Change,
+            cookie,
+            synthetic: false,
+            refresh: false,
+            disk_ro: false,
+            recorded: Flags::default(),
+        })
     }
 
     fn planned(flags: u16, device: &Device, diskseq: Option<u64>, content: &Record) -> Vec<String> {

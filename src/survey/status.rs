@@ -15,6 +15,8 @@ pub struct Health {
     pub troubles: Vec<String>,
     /// Paths of multipath that have failed.
     pub failed_paths: Vec<Devno>,
+    /// A multipath map whose paths have all failed: whoever reads it may wait for ever.
+    pub pathless: bool,
 }
 
 /// Everything of a live table that is worth telling.
@@ -132,6 +134,7 @@ fn multipath(fields: &[&str], health: &mut Health) -> Option<()> {
     if !failed.is_empty() {
         health.troubles.push(format!("{} failed", failed.len()));
     }
+    health.pathless = failed.len() == all;
     health.failed_paths = failed;
     Some(())
 }

@@ -3,6 +3,10 @@
 /// A mounted file system: a line of /proc/PID/mountinfo, proc_pid_mountinfo(5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
+    /// Its number in the mount namespace, and that of the mount that it lies on.
+    pub id: u64,
+    /// See `id`.
+    pub parent: u64,
     /// The number that the file system shows for itself; major 0 is no device, as with btrfs.
     pub major_minor: (u32, u32),
     /// Which of the file system's directories is mounted there: `/` but for subvolumes and bind mounts.
@@ -24,11 +28,15 @@ pub fn mounts(mountinfo: &[u8]) -> Vec<Mount> {
 
 fn mount(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|&byte| byte == b' ');
-    let (number, root, at, options) = (fields.nth(2)?, fields.next()?, fields.next()?, fields.next()?);
+    let mut identity = || str::from_utf8(fields.next()?).ok()?.parse().ok();
+    let (id, parent) = (identity()?, identity()?);
+    let (number, root, at, options) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     // Any number of optional fields, then a single dash.
     let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
     let (major, minor) = str::from_utf8(number).ok()?.split_once(':')?;
     Some(Mount {
+        id,
+        parent,
         major_minor: (major.parse().ok()?, minor.parse().ok()?),
         root: unescaped(root),
         at: unescaped(at),

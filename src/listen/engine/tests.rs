@@ -192,6 +192,22 @@ fn a_coldplug_of_a_live_device_that_nobody_recorded_activates_it() {
 }
 
 #[test]
+fn a_refresh_clears_what_a_tool_asked_for_unless_the_device_is_suspended() {
+    const REFRESH: &str = "SYNTH_UUID=8c3a\0SYNTH_ARG_DMHELPERACTIVATE=1\0";
+    let mut rig = Rig::new();
+    rig.set(Device { suspended: true, ..device(0, "x", "") });
+    rig.change(0, 1);
+    rig.event("change", 0, REFRESH);
+    assert_eq!(rig.target("mapper/x"), None);
+    rig.set(device(0, "x", ""));
+    rig.event("change", 0, "SYNTH_UUID=8c3a\0");
+    assert_eq!(rig.target("mapper/x"), None, "asked without the argument");
+    rig.event("change", 0, REFRESH);
+    assert!(rig.target("mapper/x").is_some());
+    assert_eq!(rig.record(0).unwrap().flags(), Flags::PRIMARY_SOURCE);
+}
+
+#[test]
 fn a_volume_that_is_not_wiped_yet_may_be_read_from_the_next_event_on() {
     let mut rig = Rig::new();
     rig.set(device(1, "vg-lv", "LVM-x"));

@@ -29,9 +29,7 @@ udevadm trigger --settle "/sys/dev/block/$(devno late)"
 assert_explained other-rules-off late
 udevadm trigger --settle --action=add "/sys/dev/block/$(devno late)"
 assert_explained never-activated late
-dmsetup table --showkeys late | dmsetup load late
-dmsetup resume late
-quiesce
+dmhelper refresh late
 assert_explained ready late
 pkill -STOP -x systemd-udevd
 dmsetup create held --table "$table" &

@@ -189,7 +189,7 @@ say 'with a /run of its own it is none of ours'
 rm -f /run/udev/control /run/udev/io.systemd.Udev
 unshare --mount sh -c 'mount -t tmpfs none /run && mkdir /run/udev && exec /usr/lib/systemd/systemd-udevd' &
 container=$!
-wait_until 20 grep -q /run/udev/control /proc/net/unix || wait_until 1 grep -q /run/udev/io.systemd.Udev /proc/net/unix
+wait_until 20 grep -qE '/run/udev/(control|io.systemd.Udev)' /proc/net/unix
 assert_eq absent "$(state)"
 kill "$container"
 wait "$container" || :

@@ -59,7 +59,7 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
         }
         Verdict::InUse if older_than.is_none() => Treatment::Keep("may be a script's transaction; --older-than says when it is none"),
         Verdict::InUse if entry.last.is_some() => Treatment::Keep("the process that used it last is alive"),
-        Verdict::InUse if busy || matches!(udevd, Udevd::Ending) => Treatment::Keep("udev has events left"),
+        Verdict::InUse if busy || matches!(udevd, Udevd::Stopped | Udevd::Ending) => Treatment::Keep("udev has events left"),
         Verdict::InUse if matches!(udevd, Udevd::Unknown(_)) => Treatment::Keep("whether udevd runs is not known"),
         Verdict::InUse if is_exported() => Treatment::Keep("a process holds it in DM_UDEV_COOKIE"),
         Verdict::InUse => Treatment::Remove,
@@ -111,6 +111,7 @@ mod tests {
     use super::super::Key;
     use super::super::census::Row;
     use super::*;
+    use crate::udevd::Doubt;
     use std::time::UNIX_EPOCH;
 
     fn entry(value: u32, waiting: u32) -> Entry {
@@ -135,7 +136,12 @@ mod tests {
         assert!(matches!(reap(&waiting, &Circumstances { busy: true, ..after(60) }, || false), Treatment::Keep(_)));
         assert_eq!(reap(&waiting, &Circumstances { udevd: Udevd::Absent, ..after(60) }, || false), Treatment::Complete);
         assert!(matches!(reap(&waiting, &Circumstances { udevd: Udevd::Absent, ..after(1) }, || false), Treatment::Keep(_)));
-        assert!(matches!(reap(&waiting, &Circumstances { udevd: Udevd::Stopped, ..after(60) }, || false), Treatment::Keep(_)));
+        let unused = entry(1, 0);
+        for udevd in [Udevd::Stopped, Udevd::Ending, Udevd::Unknown(Doubt::Holder), Udevd::Unknown(Doubt::Process(812))] {
+            assert!(matches!(reap(&waiting, &Circumstances { udevd, ..after(60) }, || false), Treatment::Keep(_)), "{udevd:?}");
+            let old = Circumstances { udevd, ..older_than(1, after(60)) };
+            assert!(matches!(reap(&unused, &old, || false), Treatment::Keep(_)), "{udevd:?}");
+        }
         assert!(matches!(reap(&waiting, &older_than(90, after(60)), || false), Treatment::Keep(_)));
     }
 

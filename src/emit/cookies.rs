@@ -178,6 +178,7 @@ mod tests {
     use super::*;
     use crate::cookie::Key;
     use crate::cookie::census::Row;
+    use crate::udevd::Doubt;
     use std::time::UNIX_EPOCH;
 
     const PROGRAM: Terminal = Terminal { width: None, colour: false, unicode: true };
@@ -202,6 +203,13 @@ mod tests {
         assert_eq!(verdict(&held, &after(60)), "in use, perhaps by lvcreate[812], which is stopped");
         let absent = Circumstances { udevd: Udevd::Absent, ..after(1) };
         assert_eq!(verdict(&entry(1, 1), &absent), "no udevd: 1 notification missing for 1 s, lvcreate[812] waits");
+        let unknown = Circumstances { udevd: Udevd::Unknown(Doubt::Processes), ..after(60) };
+        assert_eq!(
+            verdict(&entry(1, 1), &unknown),
+            "waiting for 60 s, lvcreate[812] waits; whether udevd runs is not known: not all processes can be seen from here"
+        );
+        let ending = Circumstances { udevd: Udevd::Ending, ..after(60) };
+        assert_eq!(verdict(&entry(1, 1), &ending), "waiting for 60 s, lvcreate[812] waits; udevd has ended, but not its worker");
     }
 
     #[test]

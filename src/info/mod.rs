@@ -49,7 +49,7 @@ pub struct Sources<'a> {
     places: OnceCell<Vec<(Devno, usize)>>,
     /// Devices that are not in the list: few, with many devices on each.
     others: RefCell<BTreeMap<Devno, Related>>,
-    /// Whether somebody listens in udevd's place; found out when it is first asked for, as that may read of every process.
+    /// Whether a udevd processes events, or may; found out when it is first asked for, as that may read of every process.
     udevd: OnceCell<bool>,
 }
 

@@ -50,7 +50,7 @@ pub struct Info {
     pub parent: Option<Related>,
     /// Its record in the udev database, once udevd has processed it.
     pub udev: Option<Record>,
-    /// Whether udevd is there at all.
+    /// Whether a udevd processes events; `false` where provably none does.
     pub udevd: bool,
 }
 

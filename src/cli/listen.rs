@@ -208,8 +208,10 @@ impl EventCommand {
         let udevd = Udevd::find(Path::new(RUN_UDEV), Path::new(PROC));
         let unknown = match udevd {
             Udevd::Unknown(Doubt::Socket(errno)) => Some(Error::os("examine", format!("{RUN_UDEV}/control"), errno)),
-            udevd if !udevd.is_absent() => return Err(place::refusal()),
-            _ => None,
+            udevd => {
+                place::refuse(udevd)?;
+                None
+            }
         };
         let event = crate::uevent::Uevent::from_properties(&properties)
             .filter(|event| event.get("ACTION").is_some() && event.get("DEVPATH").is_some())

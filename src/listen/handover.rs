@@ -85,6 +85,7 @@ impl Standalone<'_> {
     /// Waits for the evidence, completes what is ours and leaves the rest. Tells whether it is over: who came may have gone
     /// again.
     pub(super) fn hand_over(&mut self, first: Option<Held>, buffer: &mut [u8], counts: &mut Counts) -> Result<bool> {
+        let claimed = self.place.give_up();
         if self.place.is_deserted() {
             log::warn!("listen: somebody has removed the control socket in {}; tools wait for nobody", self.place.run_udev.display());
         } else {
@@ -118,8 +119,9 @@ impl Standalone<'_> {
             thread::sleep(if all { PAUSE } else { Duration::ZERO });
         };
         doubts.held.iter().filter(|held| held.seqnum <= ours).for_each(|held| self.act(held, counts));
-        let goes_on = end? && self.place.is_free_again();
+        let goes_on = end? && !claimed;
         if goes_on {
+            self.place.free_again();
             log::info!("listen: no udevd is there after all; going on");
         }
         Ok(!goes_on)

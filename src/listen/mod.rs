@@ -1,5 +1,6 @@
 //! The event loops: following events as they come.
 
+mod changes;
 pub mod claim;
 pub mod completer;
 pub mod condition;

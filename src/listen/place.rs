@@ -1,14 +1,14 @@
-//! udevd's place at `/run/udev/control`: free, or claimed by us; and whether a udevd has come to it since.
+//! udevd's place at `/run/udev/control` and `io.systemd.Udev`: free, or claimed by us; and whether a udevd has come to it
+//! since.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::claim::{Claim, Identity, identity};
+use super::changes::Changes;
+use super::claim::{Claim, Found, Paths};
 use crate::error::{Error, Result};
 use crate::udevd::Udevd;
 
@@ -17,22 +17,20 @@ use crate::udevd::Udevd;
 pub struct Place {
     pub(super) run_udev: PathBuf,
     pub(super) proc: PathBuf,
-    control: PathBuf,
+    paths: Paths,
     pub(super) claim: Option<Claim>,
-    /// A socket that nobody listened on: a udevd that was killed has left it.
-    vacant: Option<Identity>,
-    changes: Option<Inotify>,
+    /// What was there and nobody's: a udevd that was killed has left it.
+    vacant: Found,
+    changes: Option<Changes>,
 }
 
 impl Place {
     /// Finds it free, or refuses.
     pub fn free(run_udev: &Path, proc: &Path) -> Result<Self> {
-        let control = run_udev.join("control");
-        let vacant = identity(&control); // before the look: whoever comes after it is another one
-        if !Udevd::find(run_udev, proc).is_absent() {
-            return Err(refusal());
-        }
-        Ok(Self { run_udev: run_udev.into(), proc: proc.into(), control, claim: None, vacant, changes: None })
+        let paths = Paths::below(run_udev);
+        let vacant = paths.look(); // before the other look: whoever comes after it is another one
+        refuse(Udevd::find(run_udev, proc))?;
+        Ok(Self { run_udev: run_udev.into(), proc: proc.into(), paths, claim: None, vacant, changes: None })
     }
 
     /// Takes it, so that we are taken for udevd.
@@ -41,22 +39,18 @@ impl Place {
         Ok(())
     }
 
-    /// Gives it up; tells whether it was claimed.
+    /// Gives it up, to a udevd that may have come; tells whether it was claimed.
     pub(super) fn give_up(&mut self) -> bool {
-        self.vacant = None;
+        self.vacant = Found::default();
         self.claim.take().is_some()
     }
 
     /// From here on whoever comes is announced. Where that cannot be had, it is noticed with the next event.
     pub fn watch(&mut self) {
         let _ = fs::create_dir_all(&self.run_udev);
-        let watched = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).and_then(|changes| {
-            changes.add_watch(&self.run_udev, AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO)?;
-            Ok(changes)
-        });
-        match watched {
+        match Changes::of(&self.run_udev) {
             Ok(changes) => self.changes = Some(changes),
-            Err(errno) => log::warn!("{}", Error::os("watch", self.run_udev.as_os_str().as_bytes(), errno)),
+            Err(error) => log::warn!("{error}"),
         }
     }
 
@@ -67,33 +61,36 @@ impl Place {
 
     /// Forgets what was announced; no memory is taken for it.
     pub(super) fn heard(&self) {
-        let Some(changes) = &self.changes else { return };
-        while nix::unistd::read(changes, &mut [0; 4096]).is_ok_and(|length| length > 0) {}
+        let _ = self.changes.as_ref().is_some_and(Changes::heard);
     }
 
-    /// Whether a udevd has come, or what looks like one: one look at the path.
+    /// Whether a udevd has come, or what looks like one: one look at the paths.
     pub fn is_taken(&self) -> bool {
         match &self.claim {
             Some(claim) => !claim.is_ours(),
-            None => identity(&self.control).is_some_and(|found| found.is_socket && Some(found) != self.vacant),
+            None => self.paths.look().is_new_since(self.vacant),
         }
     }
 
-    /// Whether nothing is there any more, neither ours nor anybody's.
+    /// Whether nobody is there any more, once it is given up.
     pub(super) fn is_deserted(&self) -> bool {
-        !identity(&self.control).is_some_and(|found| found.is_socket)
+        !self.paths.look().is_any_socket()
     }
 
-    /// Who came has gone again, or was none: what it left is no udevd. Tells whether we are where we were before.
-    pub(super) fn is_free_again(&mut self) -> bool {
-        self.vacant = identity(&self.control);
-        self.claim.is_none()
+    /// Who came has gone again, or was none: what it left is no udevd.
+    pub(super) fn free_again(&mut self) {
+        self.vacant = self.paths.look();
     }
 }
 
-/// Two who complete one cookie make its tool fail.
-pub fn refusal() -> Error {
-    Error::os("listen", "uevents", Errno::EADDRINUSE).advise("a udevd is running: the events are its own")
+/// Refuses beside a udevd: two who complete one cookie make its tool fail.
+pub fn refuse(udevd: Udevd) -> Result<()> {
+    let refusal = Error::os("listen", "uevents", Errno::EADDRINUSE);
+    match udevd {
+        udevd if udevd.is_absent() => Ok(()),
+        Udevd::Unknown(doubt) => Err(refusal.advise(format!("a udevd may be running: {doubt}"))),
+        _ => Err(refusal.advise("a udevd is running: the events are its own")),
+    }
 }
 
 #[cfg(test)]
@@ -127,9 +124,10 @@ mod tests {
         assert!(place.is_taken() && !place.is_deserted());
         place.heard();
         assert!(!announced(&place));
-        assert!(place.is_free_again() && !place.is_taken(), "had it been none");
+        place.free_again();
+        assert!(!place.is_taken(), "had it been none");
         listen(&comes, Backlog::new(1).unwrap()).unwrap();
-        assert!(Place::free(run.path(), Path::new("/proc")).unwrap_err().to_string().contains("a udevd is running"));
+        assert!(Place::free(run.path(), Path::new("/proc")).unwrap_err().to_string().contains("a udevd may be running"));
     }
 
     #[test]
@@ -147,12 +145,11 @@ mod tests {
         place.claim().unwrap();
         assert!(!place.is_taken());
         fs::remove_file(run.path().join("control")).unwrap();
-        assert!(place.is_taken() && place.is_deserted());
+        assert!(place.is_taken());
         let _udevd = udevd(run.path());
-        assert!(place.is_taken() && !place.is_deserted());
-        assert!(!place.is_free_again(), "the claim is lost");
-        assert!(place.give_up());
+        assert!(place.is_taken() && place.give_up() && !place.is_deserted());
         assert!(!place.give_up() && place.is_taken());
-        assert!(run.path().join("control").exists());
+        fs::remove_file(run.path().join("control")).unwrap();
+        assert!(!place.is_taken() && place.is_deserted());
     }
 }

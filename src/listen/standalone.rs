@@ -10,6 +10,7 @@ use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::claim::{CALLERS_MAX, Claim};
 use super::engine::{Engine, Seen};
 use super::handover::Held;
 use super::place::Place;
@@ -26,6 +27,9 @@ use crate::uevent::{Source, Uevent};
 
 /// Events handled before we look whether we are to stop.
 const AT_ONCE: u64 = 1000;
+
+/// What the loop waits for: events, the end, changes in udevd's directory, the claim's sockets and who has called there.
+const SOURCES_MAX: usize = 5 + CALLERS_MAX;
 
 /// What became of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,16 +80,15 @@ impl Standalone<'_> {
     pub fn run(mut self) -> Result<Counts> {
         let mut counts = Counts::default();
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut callers = Vec::new();
         loop {
             let stopping = self.wait()?;
             // In this order: an event that came before a call is handled before the call is answered.
             if let Some(claim) = &mut self.place.claim {
-                callers.extend(claim.callers());
+                claim.hear();
             }
             let Some(all) = self.serve(&mut buffer, &mut counts)? else { return Ok(counts) };
             if let Some(claim) = self.place.claim.as_mut().filter(|_| all) {
-                claim.answer(std::mem::take(&mut callers));
+                claim.answer();
             }
             if stopping {
                 let _ = self.stop.read(&mut [0; 1]);
@@ -97,9 +100,9 @@ impl Standalone<'_> {
 
     /// Sleeps until something has happened; tells whether we are to stop.
     fn wait(&self) -> Result<bool> {
-        let sources = [self.socket.as_fd(), self.stop.as_fd()].into_iter();
-        let sources = sources.chain(self.place.claim.as_ref().map(AsFd::as_fd)).chain(self.place.changes());
-        let mut fds: ArrayVec<_, 4> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
+        let sources = [self.socket.as_fd(), self.stop.as_fd()].into_iter().chain(self.place.changes());
+        let sources = sources.chain(self.place.claim.iter().flat_map(Claim::sources));
+        let mut fds: ArrayVec<_, SOURCES_MAX> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
         let stopping = match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => fds.get(1).is_some_and(|stop| stop.any().unwrap_or(false)),
             Err(errno) => return Err(Error::os("wait for", "uevents", errno)),

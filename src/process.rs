@@ -87,6 +87,12 @@ impl Process {
         Some(entries.filter_map(inode).collect())
     }
 
+    /// Whether it has blocked this signal.
+    pub fn blocks(&self, proc: &Path, signal: i32) -> bool {
+        let blocked = self.status(proc, "SigBlk:").first().and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
+        signal > 0 && blocked >> (signal - 1) & 1 == 1
+    }
+
     /// Whether it has more numbers than the one that we see: one for each PID namespace.
     fn is_below(&self, proc: &Path) -> bool {
         self.status(proc, "NSpid:").len() > 1
@@ -147,6 +153,16 @@ mod tests {
             symlink(target, proc.path().join(format!("8/fd/{number}"))).unwrap();
         }
         assert_eq!(process.sockets(proc.path()), Some(vec![7001]));
+    }
+
+    #[test]
+    fn a_blocked_signal_is_a_bit_of_the_mask() {
+        let proc = tempfile::tempdir().unwrap();
+        let process = Process::parse(8, b"8 (x) S 1").unwrap();
+        fs::create_dir(proc.path().join("8")).unwrap();
+        fs::write(proc.path().join("8/status"), "SigPnd:\t0000000000000200\nSigBlk:\t0008000000004203\n").unwrap();
+        let blocked: Vec<_> = (0..65).filter(|&signal| process.blocks(proc.path(), signal)).collect();
+        assert_eq!(blocked, [1, 2, 10, 15, 52]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
 use crate::process::Process;
 use socket::{Bound, Listening, bound, is_udevds, listening};
@@ -70,7 +71,8 @@ impl Udevd {
         Look::take(run, proc).udevd
     }
 
-    /// Whether provably nobody will process the next event. Reads of no process where somebody holds the control socket.
+    /// Whether provably nobody will process the next event. Reads of no process where somebody holds the control
+    /// socket, be it a worker that has it from its dead udevd.
     pub fn is_absent_from(run: &Path, proc: &Path) -> bool {
         bound(&run.join("control")) != Bound::Somebody && Self::find(run, proc).is_absent()
     }
@@ -117,7 +119,7 @@ pub(crate) fn has_queue(run: &Path) -> bool {
 /// What the main one is named.
 const NAMES: [&[u8]; 3] = [b"systemd-udevd", b"udevd", b"eudevd"];
 /// And, in systemd 251 and later, its workers.
-const WORKER: &[u8] = b"(udev-worker)";
+pub(crate) const WORKER: &[u8] = b"(udev-worker)";
 
 /// The processes that it depends on, all of root's and with the same directory.
 struct Candidates {
@@ -125,8 +127,11 @@ struct Candidates {
     listening: Vec<Process>,
     /// The same, but not known to listen: it may not be looked at, or has not got so far, or is no udevd.
     unclear: Vec<Process>,
-    /// Workers that have outlived their udevd.
+    /// Workers that have outlived their udevd, with an event in hand. From systemd 262 on one may wait for its answer for
+    /// ever: to watch the device it asks its udevd.
     orphans: Vec<Process>,
+    /// Whether a worker that has outlived its udevd holds that one's socket (systemd 262), on which nobody answers any more.
+    is_inherited: bool,
     /// Who holds its socket in its place: systemd, `dmhelper listen`.
     holder: Option<Process>,
     /// Whether somebody listens under such a name whom none of these is.
@@ -144,22 +149,29 @@ impl Candidates {
         let heads = udevds.iter().filter(|process| udevds.iter().all(|other| other.pid != process.parent));
 
         let mut sockets = Sockets::read(run, proc);
-        let (mut listening, mut unclear, mut orphans) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut listening, mut unclear, mut orphans, mut is_inherited) = (Vec::new(), Vec::new(), Vec::new(), false);
         for process in heads.cloned() {
             // Before anything is decided: what a container's udevd listens on is explained by it.
             let listens = sockets.listens(&process);
             match listens {
                 _ if process.sees_other(proc, run) => {}
-                Listens::Here => listening.push(process),
                 Listens::Elsewhere => {}
-                Listens::Unclear if process.name == WORKER => orphans.push(process),
+                _ if process.name == WORKER => {
+                    is_inherited |= listens == Listens::Here;
+                    // One that waits for its udevd's answer, which would be this signal, waits for ever.
+                    if !process.blocks(proc, Signal::SIGUSR1 as i32) {
+                        orphans.push(process);
+                    }
+                }
+                Listens::Here => listening.push(process),
                 Listens::Unclear => unclear.push(process),
             }
         }
         // systemd has hundreds of descriptors: it matters only where no udevd has the socket from it.
         let mut holds = |process: &Process| sockets.listens(process) == Listens::Here && !process.sees_other(proc, run);
         let holder = others.into_iter().find(|process| listening.is_empty() && holds(process));
-        Self { listening, unclear, orphans, holder, is_listed: sockets.is_any_left(), sees_all: sees_all(proc) }
+        let is_listed = sockets.is_any_left();
+        Self { listening, unclear, orphans, holder, is_inherited, is_listed, sees_all: sees_all(proc) }
     }
 
     fn state(&self, bound: [Bound; 2]) -> Udevd {
@@ -176,7 +188,7 @@ impl Candidates {
                 b"dmhelper" => Udevd::StandIn,
                 _ => Udevd::OnDemand,
             },
-            _ if is_bound => Udevd::Unknown(Doubt::Holder),
+            _ if is_bound && !(self.is_inherited && !self.is_listed) => Udevd::Unknown(Doubt::Holder),
             (.., Some(_)) if self.is_listed => Udevd::Unknown(Doubt::Holder),
             (.., Some(errno)) => Udevd::Unknown(Doubt::Socket(errno)),
             // It may be there, without its socket, for those who see all processes.

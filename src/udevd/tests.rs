@@ -288,6 +288,31 @@ fn a_worker_that_has_outlived_its_udevd_is_not_overlooked() {
 
 /// What users see, who may not read descriptors, nor connect to a socket of mode 0600.
 #[test]
+fn a_worker_with_its_dead_udevds_socket_is_no_udevd() {
+    let find = |system: &System| Udevd::find(&system.run(), &system.at("proc"));
+    let system = System::new();
+    system.process(8, "systemd-udevd", 'S', 1);
+    system.process(9, "(udev-worker)", 'S', 8);
+    let _socket = system.new_kind(812, &[8, 9]);
+    assert_eq!((find(&system), system.processes()), (Udevd::Running, vec![8]));
+    system.ends(8);
+    system.process(9, "(udev-worker)", 'S', 1);
+    assert_eq!((find(&system), system.processes()), (Udevd::Ending, vec![9]), "it goes on");
+    fs::write(system.at("proc/9/status"), "Uid:\t0\t0\t0\t0\nSigBlk:\t0008000000004203\n").unwrap();
+    assert_eq!((find(&system), system.processes()), (Udevd::Absent, vec![]), "it waits for the dead");
+    assert!(!Udevd::is_absent_from(&system.run(), &system.at("proc")), "that asks no process");
+    system.process(10, "systemd-udevd", 'S', 1);
+    assert_eq!(find(&system), Udevd::Running, "the next one");
+    system.ends(10);
+    symlink("socket:[812]", system.at("proc/1/fd/812")).unwrap();
+    assert_eq!(find(&system), Udevd::OnDemand, "systemd has it as well");
+    system.ends(1);
+    system.process(1, "init", 'S', 0);
+    system.listed(813, &system.run().join("control"), &[]);
+    assert_eq!(find(&system), Udevd::Unknown(Doubt::Holder), "somebody else listens");
+}
+
+#[test]
 fn users_are_told_by_names() {
     let system = System::new();
     system.process(8, "systemd-udevd", 'S', 1);

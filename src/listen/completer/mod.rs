@@ -8,6 +8,7 @@ pub mod judge;
 mod lost;
 pub mod right;
 pub mod surroundings;
+mod udevds;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,6 +18,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 
@@ -30,6 +32,7 @@ use crate::uevent::{Source, Uevent};
 use judge::{Judge, Verdict};
 use lost::Search;
 use right::Right;
+use udevds::{SOURCES_MAX, Udevds};
 
 /// How long it waits at its end for udevd; systemd's patience (TimeoutStopSec=) is longer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,6 +60,7 @@ pub struct Residence<'a> {
     right: Right,
     judge: Judge,
     search: Search,
+    udevds: Udevds,
     counts: Counts,
     buffer: Vec<u8>,
     roots: &'a Roots,
@@ -72,11 +76,14 @@ impl<'a> Residence<'a> {
             search.begin();
         }
         let buffer = vec![0; crate::uevent::socket::DATAGRAM_MAX];
-        Self { socket, right, judge: Judge::default(), search, counts: Counts::default(), buffer, roots }
+        let (judge, udevds, counts) = (Judge::default(), Udevds::default(), Counts::default());
+        Self { socket, right, judge, search, udevds, counts, buffer, roots }
     }
 
     /// Has the rules leave cookies to us, from here on.
     pub fn begin(&mut self) -> Result<()> {
+        // Before the token: of one that has ended by then nothing was left to us.
+        self.udevds.follow(self.roots, false);
         self.right.publish(&self.socket)?;
         // After the token: what comes later has found it.
         self.judge.begin(seqnum(&self.roots.sys)?);
@@ -86,19 +93,18 @@ impl<'a> Residence<'a> {
     /// Completes until told to stop; then no event is left to us any more, and those that were are completed.
     pub fn run(mut self, stop: &UnixStream) -> Result<Counts> {
         loop {
-            let mut fds = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-            let stopping = match poll(&mut fds, self.search.pause()) {
-                Ok(_) | Err(Errno::EINTR) => fds.get(1).is_some_and(|stop| stop.any().unwrap_or(false)),
-                Err(errno) => return Err(Error::os("wait for", "uevents", errno)),
-            };
-            self.drain()?;
+            let stopping = self.wait(stop)?;
+            let heard = self.drain()?;
+            if self.udevds.follow(self.roots, heard) {
+                self.search.begin();
+            }
             if self.search.is_due() {
                 let idle = self.catch_up()?;
                 self.counts.released += self.search.look(self.roots, idle);
             }
             if stopping {
                 let done = self.finish()?;
-                if done && !self.search.is_open(self.roots) {
+                if done && !self.udevds.follow(self.roots, false) && !self.search.is_open(self.roots) {
                     self.right.give_up()?;
                 } else {
                     // The token stays withdrawn, which tells the next one to look.
@@ -109,11 +115,24 @@ impl<'a> Residence<'a> {
         }
     }
 
-    /// Handles all that is in the socket.
-    fn drain(&mut self) -> Result<()> {
+    /// Sleeps until something has happened or a look is due; tells whether we are to stop.
+    fn wait(&self, stop: &UnixStream) -> Result<bool> {
+        let sources = [self.socket.as_fd(), stop.as_fd()].into_iter().chain(self.udevds.sources());
+        let mut fds: ArrayVec<_, { 2 + SOURCES_MAX }> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
+        match poll(&mut fds, self.search.pause()) {
+            Ok(_) | Err(Errno::EINTR) => Ok(fds.get(1).is_some_and(|stop| stop.any().unwrap_or(false))),
+            Err(errno) => Err(Error::os("wait for", "uevents", errno)),
+        }
+    }
+
+    /// Handles all that is in the socket; tells whether there was anything.
+    fn drain(&mut self) -> Result<bool> {
+        let mut heard = false;
         loop {
-            match self.socket.receive(&mut self.buffer)? {
-                Received::Empty => return Ok(()),
+            let received = self.socket.receive(&mut self.buffer)?;
+            heard |= !matches!(received, Received::Empty);
+            match received {
+                Received::Empty => return Ok(heard),
                 Received::Overrun => {
                     self.counts.overruns += 1;
                     log::warn!("listen: events were lost, more came than the kernel keeps; looking for cookies that are stuck");

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use dmhelper::cookie::{Cookie, FLAG_PROPERTIES, FLAG_WORDS, SUBSYSTEM_FLAG_WORDS};
 use dmhelper::decision::{Action, Decision, Event};
+use dmhelper::detach::targets::TARGETS;
 use dmhelper::devno::Devno;
 use dmhelper::dm::{Details, Device};
 use dmhelper::emit::event;
@@ -166,6 +167,13 @@ fn every_flag_is_in_the_page_with_its_words() {
         let line = format!("\n.It {} Ta {bit} Ta {words}\n", dmhelper::name::subsystem(&uuid).unwrap());
         assert!(flags.contains(&line), "{line}");
     }
+}
+
+#[test]
+fn every_target_is_in_the_page_with_what_is_lost() {
+    let page = section_of(DETACH_PAGE, "DESCRIPTION");
+    let rows: String = TARGETS.iter().map(|row| format!(".It {} Ta {}\n", row.kind, row.words)).collect();
+    assert!(page.contains(&format!("\n{rows}.El\n")), "not as in src/detach/targets.rs:\n{rows}");
 }
 
 #[test]

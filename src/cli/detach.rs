@@ -3,19 +3,25 @@ use argh::{ArgsInfo, FromArgs};
 use crate::deadline::Timeout;
 use crate::detach::run::{self, Fate, Options};
 use crate::detach::{self, Scope};
-use crate::dm::Listed;
 use crate::error::{Error, Result};
 use crate::info::Roots;
 use crate::survey::Survey;
+use crate::text::printable;
+
+/// A device stays.
+const REMAINS: u8 = 7;
 
 /// Remove device-mapper devices, those that lie on others first; tell why any stays.
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "detach")]
 pub(super) struct Detach {
-    /// every device-mapper device that is not in use. This acts at once, and asks nothing: --dry-run shows beforehand
-    /// what would go
+    /// every device-mapper device that is not in use; without --yes only print the plan
     #[argh(switch)]
     all: bool,
+
+    /// with --all: do it
+    #[argh(switch)]
+    yes: bool,
 
     /// also the device-mapper devices that lie on a DEVICE
     #[argh(switch)]
@@ -25,7 +31,11 @@ pub(super) struct Detach {
     #[argh(switch)]
     deferred: bool,
 
-    /// change nothing: print what would be removed, in which order
+    /// also remove what --all or --with-dependants includes and what loses content that is only in memory
+    #[argh(switch)]
+    volatile: bool,
+
+    /// change nothing: print what would be removed, in which order, and what would stay, and why
     #[argh(switch)]
     dry_run: bool,
 
@@ -39,7 +49,7 @@ pub(super) struct Detach {
 }
 
 impl Detach {
-    pub(super) fn run(self) -> Result<()> {
+    pub(super) fn run(self) -> Result<u8> {
         let scope = match (self.all, self.with_dependants, self.devices.is_empty()) {
             (true, false, true) => Scope::All,
             (false, true, false) => Scope::WithDependants,
@@ -50,25 +60,47 @@ impl Detach {
             (true, false, false) => return Err(Error::usage("detach", "--all, DEVICE", "give one of them")),
             (false, _, true) => return Err(Error::usage("detach", "DEVICE", "say which, or give --all")),
         };
+        if self.yes && !self.all {
+            return Err(Error::usage("detach", "--yes", "does what --all would do; give both"));
+        }
         let roots = Roots::default();
         let survey = Survey::open(&roots).map_err(|error| error.during("detach"))?;
         let planned = detach::plan(&survey, &self.devices, scope)?;
-        let line = |word: &str, device: &Listed| format!("{word} {} ({})\n", device.name, device.devno);
-        if self.dry_run {
-            return super::print(&planned.iter().map(|device| line("would detach", device)).collect::<String>());
-        }
         drop(survey);
-        let options = Options { deferred: self.deferred, timeout: self.timeout };
-        let mut output = None;
+        let asked = self.all && !self.yes && !self.dry_run;
+        let rehearse = asked || self.dry_run;
+        let options = Options { deferred: self.deferred, volatile: self.volatile, timeout: self.timeout, rehearse };
+        let (mut output, mut left) = (None, Vec::new());
+        let mut would_change = false;
         let mut failures = run::run(&roots, &planned, options, |device, fate| {
-            let word = match fate {
-                Fate::Detached => "detached",
-                Fate::Deferred => "deferred",
+            let word = match (fate, rehearse) {
+                (Fate::Detached, false) => "detached",
+                (Fate::Detached, true) => "would detach",
+                (Fate::Deferred, false) => "deferred",
+                (Fate::Deferred, true) => "would defer",
+                (Fate::Stays(why), _) => {
+                    left.push((run::words(device), why));
+                    return;
+                }
             };
+            would_change |= rehearse;
             // What cannot be written keeps nothing from going.
-            output = output.take().or(super::print(&line(word, device)).err());
+            output = output.take().or(super::print(&format!("{word} {} ({})\n", device.name, device.devno)).err());
         })?;
+        let mut remains = !left.is_empty();
+        for (device, why) in left {
+            if rehearse {
+                output = output.take().or(super::print(&format!("would leave {}: {why}\n", printable(&device))).err());
+            } else {
+                failures.push(Error::remains("detach", device, why));
+            }
+        }
+        if asked && would_change {
+            remains = true;
+            output = output.take().or(super::print("nothing was changed; --yes does it\n").err());
+        }
         failures.extend(output.filter(|error| failures.is_empty() || !error.is_closed_pipe()));
-        super::worst(failures)
+        super::worst(failures)?;
+        Ok(if remains { REMAINS } else { 0 })
     }
 }

@@ -94,7 +94,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Result<u8> {
         Command::Monitor(command) => command.run()?,
         Command::Wait(command) => command.run()?,
         Command::Refresh(command) => command.run()?,
-        Command::Detach(command) => command.run()?,
+        Command::Detach(command) => return command.run(),
         Command::CheckInitramfs(command) => command.run()?,
         Command::Version(_) => print(concat!("dmhelper ", env!("CARGO_PKG_VERSION"), "\n"))?,
     }

@@ -1,10 +1,12 @@
-//! Why a device cannot be removed: what lies on it, what is mounted from it in any mount namespace, who has it open.
+//! Why a device is not removed: what lies on it, what is mounted from it in any mount namespace, who has it open, and what
+//! would be lost.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+use super::targets::{Ties, Writers};
 use crate::devno::Devno;
 use crate::process::Process;
 use crate::survey::{Survey, mounts};
@@ -26,45 +28,79 @@ pub struct Reasons {
     pub processes: Vec<String>,
     /// How often it is open.
     pub open_count: Option<i32>,
+    /// Devices that still write to what it must see the writes of.
+    pub writers: Vec<(Devno, String, &'static Writers)>,
+    /// It is not known whether there are any.
+    pub unknown: Option<&'static Writers>,
+    /// What of it is only in memory, and was not asked to be lost.
+    pub memory: Option<&'static str>,
 }
 
 impl Reasons {
-    /// Looks for them, now.
-    pub fn of(survey: &Survey<'_>, devno: Devno, open_count: Option<i32>) -> Self {
-        let name = |above: &Devno| survey.relate(*above).name.map_or_else(|| above.to_string(), |name| printable(&name));
+    /// Looks for what keeps it in use, now; among the devices that lie on it are those that are `here`.
+    pub fn of(survey: &Survey<'_>, devno: Devno, open_count: Option<i32>, here: impl Fn(Devno) -> bool) -> Self {
+        let above = survey.above(devno).into_iter().filter(|above| here(*above));
         let mut reasons = Self {
             mounts: mount_points(survey, devno),
             swap: survey.is_swap(devno),
-            dependants: survey.above(devno).iter().map(|above| (*above, name(above))).collect(),
-            processes: Vec::new(),
+            dependants: above.map(|above| (above, name(survey, above))).collect(),
             open_count,
+            ..Self::default()
         };
-        if !reasons.last() && reasons.dependants.is_empty() {
+        if !reasons.last() && reasons.dependants.is_empty() && open_count != Some(0) {
             reasons.processes = openers(&survey.roots().proc, devno);
         }
         reasons
     }
 
+    /// Adds what would be lost with it.
+    pub fn bind(&mut self, survey: &Survey<'_>, ties: Ties, may_lose: bool, here: impl Fn(Devno) -> bool) {
+        let writers = ties.writers.into_iter().filter(|(writer, _)| here(*writer));
+        self.writers = writers.map(|(writer, what)| (writer, name(survey, writer), what)).collect();
+        self.unknown = ties.unknown;
+        self.memory = ties.memory.filter(|_| !may_lose);
+    }
+
     /// Whether they do not go by themselves.
     pub fn last(&self) -> bool {
-        self.swap || !self.mounts.is_empty()
+        self.swap || !self.mounts.is_empty() || self.unknown.is_some() || self.memory.is_some()
+    }
+
+    /// The devices that it waits for.
+    pub fn others(&self) -> impl Iterator<Item = Devno> {
+        self.dependants.iter().map(|(above, _)| *above).chain(self.writers.iter().map(|(writer, ..)| *writer))
     }
 
     /// In one line, safe to print.
     pub fn text(&self) -> String {
         let names: Vec<String> = self.dependants.iter().map(|(_, name)| name.clone()).collect();
-        let parts = [
+        let uses = [
             list("mounted on ", &self.mounts),
-            self.swap.then(|| "swapped to: swapoff first".to_string()),
+            self.swap.then(|| "as swap".to_string()),
             list("used by ", &names),
             list("opened by ", &self.processes),
             self.open_count
                 .filter(|count| *count > 0)
                 .map(|count| if count == 1 { "open once".into() } else { format!("open {count} times") }),
         ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
-        if parts.is_empty() { "in use".to_string() } else { format!("in use: {}", parts.join("; ")) }
+        let uses: Vec<String> = uses.into_iter().flatten().collect();
+        let writers = self.writers.iter().map(|(_, name, what)| format!("{} {name} stays: {}", what.role, what.why));
+        let unknown = self.unknown.map(|what| format!("{} is not known: {}", what.role, what.why));
+        let memory = self.memory.map(|what| format!("{what} would be lost, being only in memory; name it to remove it"));
+        let mut parts: Vec<String> = writers.chain(unknown).chain(memory).collect();
+        if !uses.is_empty() {
+            parts.push(format!("in use: {}", uses.join("; ")));
+        }
+        if self.swap {
+            parts.push("run swapoff first".to_string());
+        }
+        if parts.is_empty() { "in use".to_string() } else { parts.join("; ") }
     }
+}
+
+/// A device's name, safe to print.
+fn name(survey: &Survey<'_>, devno: Devno) -> String {
+    survey.relate(devno).name.map_or_else(|| devno.to_string(), |name| printable(&name))
 }
 
 fn list(words: &str, items: &[String]) -> Option<String> {
@@ -128,7 +164,7 @@ mod tests {
         reasons.open_count = Some(3);
         assert_eq!(
             reasons.text(),
-            "in use: mounted on /m1, /m2, /m3, /m4 and 2 more; swapped to: swapoff first; used by vg-home; open 3 times"
+            "in use: mounted on /m1, /m2, /m3, /m4 and 2 more; as swap; used by vg-home; open 3 times; run swapoff first"
         );
         assert_eq!(Reasons::default().text(), "in use");
     }
@@ -149,7 +185,7 @@ mod tests {
             std::os::unix::fs::symlink(namespace, proc.join(pid).join("ns/mnt")).unwrap();
         }
         let survey = system.survey();
-        let points = Reasons::of(&survey, Devno::new(254, 10).unwrap(), None).mounts;
+        let points = Reasons::of(&survey, Devno::new(254, 10).unwrap(), None, |_| true).mounts;
         let [own, other] = points.as_slice() else { panic!("{points:?}") };
         assert_eq!(own, "/own");
         assert!(other.contains(" in the mount namespace of we\\x1bird["), "{other}");

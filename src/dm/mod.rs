@@ -171,6 +171,14 @@ impl Control {
         self.ask_growing(REPLY, request, |reply| Ok((reply.device()?, reply::targets(reply)?)))
     }
 
+    /// A device, and its live table's targets with their lines of the table in place of their status, in one ioctl. Some
+    /// targets' lines hold keys (crypt): ask only for those that do not.
+    pub fn table(&self, devno: Devno) -> Result<(Device, Vec<Target>)> {
+        let flags = DM_NOFLUSH_FLAG | DM_STATUS_TABLE_FLAG;
+        let request = Request { command: DM_TABLE_STATUS_CMD, of: Some(Selector::Devno(devno)), flags };
+        self.ask_growing(REPLY, request, |reply| Ok((reply.device()?, reply::targets(reply)?)))
+    }
+
     /// A device, and the devices that its live table uses: none, one or many.
     pub fn dependencies(&self, devno: Devno) -> Result<(Device, Vec<Devno>)> {
         self.uses_of(devno, 0)

@@ -45,9 +45,16 @@ pub(crate) struct Run {
 pub(crate) const GRACE: Duration = Duration::from_secs(20);
 const BOOT: Duration = Duration::from_secs(40);
 const TAIL_LINES: usize = 40;
-/// What a guest finds in the shared directory; one for scenarios that ask for it; the last two are for making disks to boot from.
-pub(crate) const SCRIPTS: &[&str] =
-    &["rig/guest/init.sh", "rig/guest/boot.sh", "rig/guest/lib.sh", "rig/guest/completer.sh", "boot/disk.sh", "boot/root-init.sh"];
+/// What a guest finds in the shared directory; two for scenarios that ask for them; the last two are for making disks to boot from.
+pub(crate) const SCRIPTS: &[&str] = &[
+    "rig/guest/init.sh",
+    "rig/guest/boot.sh",
+    "rig/guest/lib.sh",
+    "rig/guest/completer.sh",
+    "rig/guest/detach.sh",
+    "boot/disk.sh",
+    "boot/root-init.sh",
+];
 
 type Kept = Arc<OnceLock<Result<Arc<Run>, String>>>;
 /// Runs under our rules, by scenario: compared with the stock rules and with `dmhelper listen`.

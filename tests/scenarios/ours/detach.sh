@@ -1,6 +1,8 @@
 # detach removes stacks in order and leaves what is in use, with the reason; beside dmsetup, which removes one and says less.
 # needs: lvm thin_check cryptsetup mkfs.ext4 mkswap perl module:dm-crypt module:dm-thin-pool
 # timeout: 300
+# shellcheck source=tests/rig/guest/detach.sh
+. /rig/detach.sh
 disk 128M && pv=$DISK
 disk 64M && plain=$DISK
 echo secret >/run/key
@@ -14,23 +16,16 @@ build() {
 	cryptsetup open --key-file /run/key /dev/vg/lv secret
 	quiesce
 }
-left() { dmsetup ls | awk '$1 != "No" { print $1 }' | sort | tr '\n' ' '; }
-# detach ARGUMENT...: the status printed; what it says in /run/said and /run/complaint.
-detach() {
-	local status=0
-	timeout 60 dmhelper detach "$@" >/run/said 2>/run/complaint || status=$?
-	cat /run/said /run/complaint >&2
-	echo $status
-}
-complaint() { grep -cxF "dmhelper: $1" /run/complaint || :; }
-number() { devno "$1"; }
 build
 every='secret vg-lv vg-pool vg-pool-tpool vg-pool_tdata vg-pool_tmeta vg-thin '
 assert_eq "$every" "$(left)" 'devices'
 step 'a LUKS volume on a volume, a thin pool'
 
-# The plan, and nothing done.
-assert_eq 0 "$(detach --all --dry-run)" 'status of a dry run'
+# The plan, and nothing done: that is also what one gets who does not say --yes, with the status of what is left.
+assert_eq 7 "$(detach --all)" 'status without --yes'
+assert_eq 7 "$(grep -c '^would detach ' /run/said)" 'planned without --yes'
+assert_eq 'nothing was changed; --yes does it' "$(tail -n 1 /run/said)" 'the last line of a plan'
+assert_eq 0 "$(detach --all --dry-run --yes)" 'status of a dry run'
 assert_eq "$every" "$(left)" 'devices after a dry run'
 assert_eq 7 "$(grep -c '^would detach ' /run/said)" 'planned'
 at() { grep -n "^would detach $1 " /run/said | cut -d : -f 1; }
@@ -40,7 +35,8 @@ done
 
 # Words on the command line that are wrong remove nothing.
 assert_eq 2 "$(detach)" 'no device'
-assert_eq 2 "$(detach --all secret)" 'all and one'
+assert_eq 2 "$(detach --all --yes secret)" 'all and one'
+assert_eq 2 "$(detach --yes secret)" '--yes of one that is named'
 assert_eq 3 "$(detach secret nothing)" 'one that is none'
 assert_eq 1 "$(complaint 'detach nothing: no such device-mapper device')" 'what is said of none'
 assert_eq "$every" "$(left)" 'devices after wrong words'
@@ -48,7 +44,7 @@ assert_eq "$every" "$(left)" 'devices after wrong words'
 # What lies on another is not removed unless it is named or included; dmsetup says `busy` of the same.
 dmsetup remove vg-lv 2>/run/dmsetup && fail 'dmsetup removed a device in use'
 assert_eq 1 "$(grep -c 'Device or resource busy' /run/dmsetup)" 'the same by dmsetup'
-assert_eq 7 "$(detach vg-lv)" 'one that another lies on'
+assert_eq 7 "$(rehearsed vg-lv)" 'one that another lies on'
 assert_eq 1 "$(complaint "detach vg-lv ($(number vg-lv)): in use: used by secret; open once")" 'the reason'
 assert_eq "$every" "$(left)" 'devices after refusal'
 assert_eq 0 "$(detach --with-dependants /dev/vg/lv)" 'with what lies on it'
@@ -59,7 +55,7 @@ assert_no_cookies
 step 'a stack removed'
 
 # The thin pool as a whole; LVM finds it in order afterwards.
-assert_eq 0 "$(detach --with-dependants vg-pool_tmeta vg-pool_tdata)" 'a thin pool'
+assert_eq 0 "$(rehearsed --with-dependants vg-pool_tmeta vg-pool_tdata)" 'a thin pool'
 assert_eq '' "$(left)" 'devices left of the pool'
 build
 mkfs.ext4 -q /dev/mapper/secret
@@ -73,11 +69,11 @@ swapon /dev/vg/thin
 dmsetup create other --table "0 2048 linear $plain 4096"
 quiesce
 thin=$(number vg-thin) secret=$(number secret) lv=$(number vg-lv)
-assert_eq 7 "$(detach --all)" 'with some in use'
+assert_eq 7 "$(rehearsed --all --yes)" 'with some in use'
 assert_eq 1 "$(complaint "detach secret ($secret): in use: mounted on /run/m; open once")" 'the mounted one'
 assert_eq 1 "$(complaint "detach vg-lv ($lv): in use: used by secret; open once")" 'the one under it'
 opens=$(dmsetup info -c --noheadings -o open vg-thin)
-assert_eq 1 "$(complaint "detach vg-thin ($thin): in use: swapped to: swapoff first; open $opens times")" 'the swap'
+assert_eq 1 "$(complaint "detach vg-thin ($thin): in use: as swap; open $opens times; run swapoff first")" 'the swap'
 assert_eq 'secret vg-lv vg-pool-tpool vg-pool_tdata vg-pool_tmeta vg-thin ' "$(left)" 'what was in use'
 assert_link /dev/mapper/secret secret
 swapoff /dev/vg/thin
@@ -85,14 +81,14 @@ unshare -m --propagation private sh -c 'echo $$ >/run/pid; exec sleep 300' &
 wait_until 10 test -s /run/pid
 wait_until 10 grep -qx sleep "/proc/$(</run/pid)/comm"
 umount /run/m
-assert_eq 7 "$(detach secret)" 'mounted elsewhere'
+assert_eq 7 "$(rehearsed secret)" 'mounted elsewhere'
 assert_eq 1 "$(complaint "detach secret ($secret): in use: mounted on /run/m in the mount namespace of sleep[$(</run/pid)]; open once")" 'elsewhere'
 kill "$(</run/pid)"
 step 'what was in use stays'
 
 # Deferred: marked now, gone with the last who has it open.
 mount /dev/mapper/secret /run/m || { quiesce && mount /dev/mapper/secret /run/m; }
-assert_eq 0 "$(detach --deferred --with-dependants vg-lv)" 'deferred'
+assert_eq 0 "$(rehearsed --deferred --with-dependants vg-lv)" 'deferred'
 assert_eq 1 "$(grep -cx "deferred secret ($secret)" /run/said)" 'the deferred one'
 assert_eq 1 "$(dmsetup info secret | grep -c 'DEFERRED REMOVE')" 'its mark'
 assert_link /dev/mapper/secret secret
@@ -108,7 +104,7 @@ dmsetup create other --table "0 2048 linear $plain 4096"
 quiesce
 sleep 300 </dev/mapper/other &
 holder=$!
-assert_eq 7 "$(detach --timeout 500ms other)" 'held open'
+assert_eq 7 "$(rehearsed --timeout 500ms other)" 'held open'
 assert_eq 1 "$(complaint "detach other ($(number other)): in use: opened by sleep[$holder]; open once")" 'by whom'
 (sleep 1; kill $holder) &
 assert_eq 0 "$(detach --timeout 20s other)" 'let go of in time'
@@ -140,7 +136,7 @@ dmsetup create --notable empty
 dmsetup create --manglename none "$(printf 'a\033[31m\nb')" --table "0 2048 linear $plain 8192"
 dmsetup create --manglename none '..' --table "0 2048 linear $plain 12288"
 quiesce
-assert_eq 0 "$(detach --all)" 'suspended, empty and hostile ones'
+assert_eq 0 "$(detach --all --yes)" 'suspended, empty and hostile ones'
 assert_eq 0 "$(grep -c "$(printf '\033')" /run/said || :)" 'escapes that reach the terminal'
 assert_eq 1 "$(grep -cF 'detached a\x1b[31m\x0ab (' /run/said)" 'the hostile name'
 assert_eq '' "$(left)" 'devices left'
@@ -152,7 +148,7 @@ stop_udevd
 rm -rf /run/udev
 dmsetup create --verifyudev one --table "0 2048 linear $plain 4096"
 assert_eq b "$(stat -c %F /dev/mapper/one | cut -c 1)" 'the node that dmsetup made'
-assert_eq 0 "$(detach --all)" 'without udevd'
+assert_eq 0 "$(detach --all --yes)" 'without udevd'
 assert_eq no "$([ -e /dev/mapper/one ] && echo yes || echo no)" 'the node'
 assert_no_cookies
 start_udevd
@@ -169,7 +165,7 @@ pkill -CONT -x systemd-udevd
 quiesce
 # Not root: nothing, with the status of that.
 status=0
-setpriv --reuid 65534 --clear-groups dmhelper detach --all 2>/dev/null || status=$?
+setpriv --reuid 65534 --clear-groups dmhelper detach --all --yes 2>/dev/null || status=$?
 assert_eq 4 $status 'not root'
 vgchange -q -ay vg
 vgremove -q -y -f vg

@@ -75,8 +75,8 @@ test: setup check ## everything: unit tests, lints, and the rig on a real kernel
 	$(CARGO) test --locked
 
 # What CI runs on another suite; besides these, every scenario whose header names the suite.
-FORKY_SCENARIOS  := parity:: ours::broadcasts ours::completer ours::completer_systemd ours::cookies_reap ours::decision_table \
-	ours::dracut_module ours::explain_udev ours::initramfs_hooks ours::listen ours::listen_takeover ours::udevd_on_demand \
+FORKY_SCENARIOS  := parity:: ours::broadcasts ours::completer ours::completer_systemd ours::completer_udevd_dies ours::cookies_reap \
+	ours::decision_table ours::dracut_module ours::explain_udev ours::initramfs_hooks ours::listen ours::listen_claim ours::listen_takeover ours::udevd_on_demand \
 	ours::udevd_state ours::upstream_layout
 TRIXIE_SCENARIOS := parity::crypt_luks parity::dmsetup_coldplug parity::lvm_linear parity::multipath parity::udev_flags
 

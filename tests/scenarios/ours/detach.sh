@@ -55,7 +55,7 @@ assert_no_cookies
 step 'a stack removed'
 
 # The thin pool as a whole; LVM finds it in order afterwards.
-assert_eq 0 "$(rehearsed --with-dependants vg-pool_tmeta vg-pool_tdata)" 'a thin pool'
+assert_eq 0 "$(rehearsed --timeout 60s --with-dependants vg-pool_tmeta vg-pool_tdata)" 'a thin pool'
 assert_eq '' "$(left)" 'devices left of the pool'
 build
 mkfs.ext4 -q /dev/mapper/secret
@@ -69,7 +69,7 @@ swapon /dev/vg/thin
 dmsetup create other --table "0 2048 linear $plain 4096"
 quiesce
 thin=$(number vg-thin) secret=$(number secret) lv=$(number vg-lv)
-assert_eq 7 "$(rehearsed --all --yes)" 'with some in use'
+assert_eq 7 "$(rehearsed --timeout 60s --all --yes)" 'with some in use'
 assert_eq 1 "$(complaint "detach secret ($secret): in use: mounted on /run/m; open once")" 'the mounted one'
 assert_eq 1 "$(complaint "detach vg-lv ($lv): in use: used by secret; open once")" 'the one under it'
 opens=$(dmsetup info -c --noheadings -o open vg-thin)
@@ -88,7 +88,7 @@ step 'what was in use stays'
 
 # Deferred: marked now, gone with the last who has it open.
 mount /dev/mapper/secret /run/m || { quiesce && mount /dev/mapper/secret /run/m; }
-assert_eq 0 "$(rehearsed --deferred --with-dependants vg-lv)" 'deferred'
+assert_eq 0 "$(rehearsed --timeout 60s --deferred --with-dependants vg-lv)" 'deferred'
 assert_eq 1 "$(grep -cx "deferred secret ($secret)" /run/said)" 'the deferred one'
 assert_eq 1 "$(dmsetup info secret | grep -c 'DEFERRED REMOVE')" 'its mark'
 assert_link /dev/mapper/secret secret

@@ -80,13 +80,13 @@ FORKY_SCENARIOS  := parity:: ours::broadcasts ours::completer ours::completer_sy
 	ours::udevd_state ours::upstream_layout
 TRIXIE_SCENARIOS := parity::crypt_luks parity::dmsetup_coldplug parity::lvm_linear parity::multipath parity::udev_flags
 
-test-forky: setup ## the rig in guests of Debian forky: all of parity, and what is worth it of ours
+test-forky: setup ## the rig in guests of Debian forky (systemd 262): all of parity, and the most telling of ours
 	RIG_ROOT=forky RIG_ONLY='$(FORKY_SCENARIOS)' $(CARGO) test --locked --test rig
 
-test-trixie: setup ## the rig in guests of Debian trixie: five scenarios of parity
+test-trixie: setup ## the rig in guests of Debian trixie (systemd 257): five scenarios of parity
 	RIG_ROOT=trixie RIG_ONLY='$(TRIXIE_SCENARIOS)' $(CARGO) test --locked --test rig
 
-test-all: test test-boot ## everything on every suite; hours
+test-all: test test-boot ## everything on every suite; takes hours
 	RIG_ROOT=forky $(CARGO) test --locked --test rig
 	RIG_ROOT=trixie $(CARGO) test --locked --test rig
 

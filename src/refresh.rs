@@ -90,12 +90,14 @@ fn usable(survey: &Survey<'_>, listed: &Listed, called: &str) -> Result<Device> 
 /// Whether `listen` stands in for udevd. An error where nobody would know what is asked.
 fn require_rules(places: &Places, called: &str) -> Result<bool> {
     let stand_in = match Udevd::find(&places.roots.run_udev, &places.roots.proc) {
-        Udevd::Absent | Udevd::Ending => return Err(Error::no_udevd(OPERATION, called)),
+        Udevd::Absent | Udevd::Ending => {
+            return Err(Error::no_udevd(OPERATION, called).advise("start it first: systemctl start systemd-udevd"));
+        }
         Udevd::Stopped => return Err(Error::remains(OPERATION, called, "udevd is stopped; dmhelper doctor tells how it goes on")),
         udevd => udevd == Udevd::StandIn,
     };
     if !stand_in && !RuleFiles::find(&places.root).can_refresh() {
-        let why = "the udev rules that are installed do not know this; install dmhelper's, or let its own tool activate it again";
+        let why = "the installed udev rules do not know this event; install dmhelper's, or let the device's own tool activate it again";
         return Err(Error::remains(OPERATION, called, why));
     }
     Ok(stand_in)

@@ -11,7 +11,7 @@ use crate::text::printable;
 /// A device stays.
 const REMAINS: u8 = 7;
 
-/// Remove device-mapper devices, those that lie on others first; tell why any stays.
+/// Remove device-mapper devices, those that lie on others first, and say why any stays.
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "detach")]
 pub(super) struct Detach {
@@ -31,7 +31,7 @@ pub(super) struct Detach {
     #[argh(switch)]
     deferred: bool,
 
-    /// also remove what --all or --with-dependants includes and what loses content that is only in memory
+    /// also remove devices that --all or --with-dependants includes and that would lose content kept only in memory
     #[argh(switch)]
     volatile: bool,
 
@@ -61,7 +61,7 @@ impl Detach {
             (false, _, true) => return Err(Error::usage("detach", "DEVICE", "say which, or give --all")),
         };
         if self.yes && !self.all {
-            return Err(Error::usage("detach", "--yes", "does what --all would do; give both"));
+            return Err(Error::usage("detach", "--yes", "is for --all; a DEVICE that is named is removed without it"));
         }
         let roots = Roots::default();
         let survey = Survey::open(&roots).map_err(|error| error.during("detach"))?;

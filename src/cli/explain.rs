@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::explain::{Places, subject};
 use crate::terminal::Terminal;
 
-/// Tell why a device is not ready or is busy, why a link is missing or leads elsewhere, what a cookie waits for, and
+/// Explain why a device is not ready or busy, why a link is missing or leads elsewhere, what a cookie waits for, and
 /// what to do.
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "explain")]

@@ -15,7 +15,7 @@ use crate::deadline::Timeout;
 use crate::emit::env::Properties;
 use crate::error::{Error, Result};
 
-/// Look after udev cookies (DM_COOKIE): decode, complete, make, wait for and release them.
+/// List, create, wait for and release udev cookies (DM_COOKIE).
 #[derive(ArgsInfo, FromArgs, Debug)]
 #[argh(subcommand, name = "cookie")]
 pub(super) struct Cookie {

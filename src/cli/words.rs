@@ -83,6 +83,11 @@ pub(super) fn fault(root: &CommandInfoWithArgs, words: &[&str], output: &str) ->
         } else if name.starts_with("--") {
             hint = meant(command.flags.iter().filter(|flag| !flag.hidden).map(|flag| flag.long), name);
         }
+    } else if let Some(missing) = cause.strip_prefix("required positional arguments not provided: ") {
+        cause = format!("needs {missing}");
+    } else if cause.starts_with("one of the following subcommands must be present: ") {
+        let names = command.commands.iter().map(|sub| sub.name).collect::<Vec<_>>();
+        cause = format!("needs a command: {}", names.join(", "));
     }
     Error::usage("command", object, cause).advise(format!("{hint}see {}", help_of(&path)))
 }
@@ -128,7 +133,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use argh::ArgsInfo;
+    use argh::{ArgsInfo, FromArgs};
 
     use super::*;
 
@@ -196,5 +201,13 @@ mod tests {
         assert_eq!(unknown(&["ls", "vg-home"]), "command ls: takes options alone, not vg-home; see dmhelper ls --help");
         assert_eq!(unknown(&["ls", "--json=yes"]), "command ls: --json takes no value; see dmhelper ls --help");
         assert_eq!(told(&["--x"], "Unrecognized argument: --x\n"), "command line: unrecognized argument: --x; see dmhelper --help");
+        let parsed = |words: &[&str]| super::super::Arguments::from_args(&["dmhelper"], words).unwrap_err().output;
+        let refused = |words: &[&str]| told(words, &parsed(words));
+        assert_eq!(refused(&["explain"]), "command explain: needs WHAT; see dmhelper explain --help");
+        assert_eq!(
+            refused(&["cookie"]),
+            "command cookie: needs a command: flags, complete, list, reap, complete-all, run, create, inc, wait, release, guard; \
+             see dmhelper cookie --help"
+        );
     }
 }

@@ -188,7 +188,7 @@ impl Candidates {
                 b"dmhelper" => Udevd::StandIn,
                 _ => Udevd::OnDemand,
             },
-            _ if is_bound && !(self.is_inherited && !self.is_listed) => Udevd::Unknown(Doubt::Holder),
+            _ if is_bound && (self.is_listed || !self.is_inherited) => Udevd::Unknown(Doubt::Holder),
             (.., Some(_)) if self.is_listed => Udevd::Unknown(Doubt::Holder),
             (.., Some(errno)) => Udevd::Unknown(Doubt::Socket(errno)),
             // It may be there, without its socket, for those who see all processes.

@@ -115,7 +115,8 @@ impl Ties {
                     (Loss::Memory(what, word), _) if is_in_memory(target, word) => ties.memory = Some(what),
                     (Loss::Memory(..), _) => {}
                     (Loss::Unless(writers), Some(base)) if survey.sysfs(base).kernel_name().is_some() => {
-                        for holder in survey.above(base).into_iter().filter(|holder| *holder != devno) {
+                        // An error here must not pass for none: its content is at stake.
+                        for holder in survey.sysfs(base).all_dependants()?.into_iter().filter(|holder| *holder != devno) {
                             if writes(control, holder, writers, base)? {
                                 ties.writers.push((holder, writers));
                             }

@@ -85,6 +85,20 @@ impl Sysfs {
         self.related("holders")
     }
 
+    /// The same where one that is missing would do harm.
+    ///
+    /// # Errors
+    /// Some that could not be read, or a device that sysfs does not show: there may be others.
+    pub fn all_dependants(&self) -> Result<Vec<Devno>> {
+        let directory = self.directory.join("holders");
+        let numbers = || -> io::Result<Vec<Devno>> {
+            let paths: Vec<_> = fs::read_dir(&directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
+            let numbers = paths.iter().map(|path| number_of(path)).collect::<io::Result<Vec<_>>>()?;
+            Ok(numbers.into_iter().flatten().collect())
+        };
+        numbers().map_err(|error| Error::io("read", directory.as_os_str().as_bytes(), &error))
+    }
+
     /// The disk that a partition lies on; `None` for what is no partition.
     pub fn disk(&self) -> Option<Devno> {
         self.attribute("partition").ok()??;
@@ -163,7 +177,19 @@ fn numbers_in(directory: &Path) -> Vec<Devno> {
 }
 
 fn number_in(directory: &Path) -> Option<Devno> {
-    str::from_utf8(&read(&directory.join("dev")).ok()?).ok()?.trim().parse().ok()
+    number_of(directory).ok()?
+}
+
+/// The number of a device by its directory; `None` if it has vanished.
+fn number_of(directory: &Path) -> io::Result<Option<Devno>> {
+    match read(&directory.join("dev")) {
+        Ok(number) => {
+            let number = str::from_utf8(&number).ok().and_then(|number| number.trim().parse().ok());
+            number.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Everything of an attribute but its final newline. The kernel gives all of it, a page at most, to the first read: a
@@ -175,4 +201,32 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let value = page.get(..length).unwrap_or_default();
     // The newline is sysfs's; one before it would be the name's own.
     Ok(value.strip_suffix(b"\n").unwrap_or(value).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_dependant_that_cannot_be_read_is_an_error_and_one_that_has_vanished_is_none() {
+        let sys = tempfile::tempdir().unwrap();
+        let at = |name: &str| sys.path().join(name);
+        let base = Sysfs::new(sys.path(), Devno::new(7, 0).unwrap());
+        assert!(base.all_dependants().is_err() && base.dependants().is_empty(), "not in sysfs");
+        let holders = at("dev/block/7:0/holders");
+        fs::create_dir_all(&holders).unwrap();
+        assert_eq!(base.all_dependants().unwrap(), []);
+        fs::create_dir(at("dm-0")).unwrap();
+        fs::write(at("dm-0/dev"), "254:0\n").unwrap();
+        symlink(at("dm-0"), holders.join("dm-0")).unwrap();
+        symlink(at("dm-1"), holders.join("dm-1")).unwrap();
+        assert_eq!(base.all_dependants().unwrap(), [Devno::new(254, 0).unwrap()]);
+        symlink("dm-2", holders.join("dm-2")).unwrap(); // ELOOP
+        assert!(base.all_dependants().is_err());
+        assert_eq!(base.dependants(), [Devno::new(254, 0).unwrap()]);
+        fs::remove_file(holders.join("dm-2")).unwrap();
+        fs::write(at("dm-0/dev"), "").unwrap();
+        assert!(base.all_dependants().is_err(), "no number");
+    }
 }

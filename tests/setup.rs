@@ -158,11 +158,29 @@ fn the_administrators_policy_decides_and_stays() {
 }
 
 #[test]
+fn what_the_administrator_enables_meanwhile_stays_enabled() {
+    let machine = Machine::new(&format!(
+        r#"{ENABLE}
+        for name in own.service own@one.service; do ln -s x "$ROOT/etc/systemd/system/sysinit.target.wants/$name"; done
+        ln -s ../init.d/own "$ROOT/etc/rc2.d/S02own""#
+    ));
+    for unit in ["usr/lib/systemd/system/own.service", "usr/lib/systemd/system/own@.service", "etc/init.d/own"] {
+        fs::create_dir_all(machine.path(unit).parent().unwrap()).unwrap();
+        fs::write(machine.path(unit), "").unwrap();
+    }
+    let (status, said) = machine.install();
+    assert!(status == Some(0) && !said.contains("own"), "{said}");
+    let mut enabled = machine.enabled();
+    enabled.sort();
+    assert_eq!(enabled, ["S02own", "old.service", "own.service", "own@one.service"]);
+}
+
+#[test]
 fn what_a_killed_one_has_left_is_no_administrators() {
     // It outlives the one that it kills, and must not read on in what is written below.
     let machine = Machine::new("[ $1 = update ] || { kill -KILL $PPID; exit; }");
     assert_eq!(machine.install().0, None);
-    assert!(machine.path(POLICY).exists());
+    assert_eq!(Command::new(machine.path(POLICY)).status().unwrap().code(), Some(0), "it forbids nothing any more");
     machine.script("bin/apt-get", ENABLE);
     let (status, said) = machine.install();
     assert_eq!(status, Some(0), "{said}");

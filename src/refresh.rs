@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::cookie::Flags;
 use crate::decision::REFRESH;
 use crate::dm::{Device, Listed};
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 use crate::explain::Places;
 use crate::nodes::plan;
 use crate::queue::{self, Backlog};
@@ -67,14 +67,21 @@ fn usable(survey: &Survey<'_>, listed: &Listed, called: &str) -> Result<Device> 
     if !device.details.is_some_and(|details| details.live_table) {
         return refuse("it has no table; its tool must activate it".to_string());
     }
-    // Whoever reads a device waits for all that it lies on.
+    // Whoever reads a device waits for all that it lies on, through whatever lies between (a software RAID, a partition).
     let (mut left, mut seen) = (vec![listed.devno], BTreeSet::new());
     while let Some(devno) = left.pop() {
-        if survey.listed(devno).is_none() || !seen.insert(devno) {
+        if !seen.insert(devno) {
             continue;
         }
-        // One that goes meanwhile is nobody's to wait for.
-        let Ok((below, targets)) = control.status(devno) else { continue };
+        let (below, targets) = match control.status(devno) {
+            Ok(found) => found,
+            // Not device-mapper's, or gone meanwhile.
+            Err(error) if *error.cause() == Cause::NotFound => {
+                left.extend(survey.below(devno));
+                continue;
+            }
+            Err(error) => return Err(error.during(OPERATION)),
+        };
         let which = if devno == listed.devno { "it".to_string() } else { format!("{} below it", printable(below.name.as_bytes())) };
         if below.suspended {
             return refuse(format!("{which} is suspended, and udev would wait for it; dmhelper explain {devno}"));
@@ -82,7 +89,11 @@ fn usable(survey: &Survey<'_>, listed: &Listed, called: &str) -> Result<Device> 
         if status::health(&targets).pathless {
             return refuse(format!("no path to the disk of {which} works, and udev would wait for one; multipathd show paths"));
         }
-        left.extend(survey.below(devno));
+        match control.uses(devno) {
+            Ok((_, uses)) => left.extend(uses),
+            Err(error) if *error.cause() == Cause::NotFound => {}
+            Err(error) => return Err(error.during(OPERATION)),
+        }
     }
     Ok(device)
 }

@@ -24,9 +24,10 @@ impl World<'_> {
     }
 
     fn descend(&self, devno: Devno, seen: &mut BTreeSet<Devno>, found: &mut Vec<Device>) {
-        if self.survey.listed(devno).is_none() || !seen.insert(devno) {
+        if !seen.insert(devno) {
             return;
         }
+        // What lies between (a software RAID, a partition) is passed through.
         self.survey.below(devno).into_iter().for_each(|below| self.descend(below, seen, found));
         found.extend(self.device_now(devno).filter(|device| device.suspended));
     }

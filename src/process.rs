@@ -72,6 +72,16 @@ impl Process {
         }
     }
 
+    /// Whether it cannot complete cookies of ours: it has another IPC namespace. Who has no right to look takes a process of a PID
+    /// namespace below ours for that.
+    pub fn has_other_cookies(&self, proc: &Path) -> bool {
+        let namespace = |process: &str| fs::read_link(proc.join(process).join("ns/ipc"));
+        match (namespace("self"), namespace(&self.pid.to_string())) {
+            (Ok(own), Ok(other)) => own != other,
+            _ => self.is_below(proc),
+        }
+    }
+
     /// Whether root has started it: anybody's may have any name. The real user tells (the first of `Uid:`, the second is the
     /// effective one), as long as it runs no set-uid program, which may set that itself: sudo does while it asks for a password.
     pub fn is_roots(&self, proc: &Path) -> bool {

@@ -50,6 +50,8 @@ pub enum Doubt {
     Holder,
     /// This process has its name and its directory, and no socket that is known.
     Process(u32),
+    /// This process is one that has another directory, but completes cookies of the same IPC namespace: we may be in a chroot.
+    Elsewhere(u32),
     /// Not all processes can be seen.
     Processes,
 }
@@ -60,6 +62,7 @@ impl fmt::Display for Doubt {
             Self::Socket(errno) => write!(f, "its control socket cannot be examined ({})", errno.desc()),
             Self::Holder => f.write_str("an unknown process holds its control socket"),
             Self::Process(pid) => write!(f, "process {pid} has its name, but no control socket"),
+            Self::Elsewhere(pid) => write!(f, "process {pid} has another /run/udev and completes the same cookies"),
             Self::Processes => f.write_str("not all processes can be seen from here"),
         }
     }
@@ -92,7 +95,7 @@ pub struct Look {
     /// its udevd has one.
     pub busy: bool,
     /// The main processes of the udevd whose directory this is, and workers that have outlived theirs: they go on with what
-    /// they have in hand. One in a container has another directory, and is none of our business.
+    /// they have in hand. One with another directory is none of our business, unless it has our cookies ([`Doubt::Elsewhere`]).
     pub processes: Vec<Process>,
     /// Who holds the control socket in udevd's place.
     pub holder: Option<Process>,
@@ -134,6 +137,8 @@ struct Candidates {
     is_inherited: bool,
     /// Who holds its socket in its place: systemd, `dmhelper listen`.
     holder: Option<Process>,
+    /// One that has another directory and the same cookies.
+    elsewhere: Option<u32>,
     /// Whether somebody listens under such a name whom none of these is.
     is_listed: bool,
     sees_all: bool,
@@ -150,12 +155,20 @@ impl Candidates {
 
         let mut sockets = Sockets::read(run, proc);
         let (mut listening, mut unclear, mut orphans, mut is_inherited) = (Vec::new(), Vec::new(), Vec::new(), false);
+        let mut elsewhere = None;
+        let mut is_elsewhere = |process: &Process| {
+            let sees_other = process.sees_other(proc, run);
+            if sees_other && !process.has_other_cookies(proc) {
+                elsewhere.get_or_insert(process.pid);
+            }
+            sees_other
+        };
         for process in heads.cloned() {
             // Before anything is decided: what a container's udevd listens on is explained by it.
             let listens = sockets.listens(&process);
             match listens {
-                _ if process.sees_other(proc, run) => {}
                 Listens::Elsewhere => {}
+                _ if is_elsewhere(&process) => {}
                 _ if process.name == WORKER => {
                     is_inherited |= listens == Listens::Here;
                     // One that waits for its udevd's answer, which would be this signal, waits for ever.
@@ -168,10 +181,10 @@ impl Candidates {
             }
         }
         // systemd has hundreds of descriptors: it matters only where no udevd has the socket from it.
-        let mut holds = |process: &Process| sockets.listens(process) == Listens::Here && !process.sees_other(proc, run);
+        let mut holds = |process: &Process| sockets.listens(process) == Listens::Here && !is_elsewhere(process);
         let holder = others.into_iter().find(|process| listening.is_empty() && holds(process));
         let is_listed = sockets.is_any_left();
-        Self { listening, unclear, orphans, holder, is_inherited, is_listed, sees_all: sees_all(proc) }
+        Self { listening, unclear, orphans, holder, is_inherited, elsewhere, is_listed, sees_all: sees_all(proc) }
     }
 
     fn state(&self, bound: [Bound; 2]) -> Udevd {
@@ -193,8 +206,11 @@ impl Candidates {
             (.., Some(errno)) => Udevd::Unknown(Doubt::Socket(errno)),
             // It may be there, without its socket, for those who see all processes.
             _ if !self.sees_all && self.is_listed => Udevd::Unknown(Doubt::Processes),
-            _ if self.orphans.is_empty() => Udevd::Absent,
-            _ => Udevd::Ending,
+            _ => match self.elsewhere {
+                Some(pid) => Udevd::Unknown(Doubt::Elsewhere(pid)),
+                None if self.orphans.is_empty() => Udevd::Absent,
+                None => Udevd::Ending,
+            },
         }
     }
 }

@@ -21,6 +21,7 @@ impl System {
             .for_each(|name| fs::create_dir_all(folder.path().join(name)).unwrap());
         let system = Self { folder, table: RefCell::default() };
         symlink("pid:[4026531836]", system.at("proc/self/ns/pid")).unwrap();
+        symlink("ipc:[1]", system.at("proc/self/ns/ipc")).unwrap();
         system.process(1, "systemd", 'S', 0);
         system
     }
@@ -56,6 +57,15 @@ impl System {
         let inside = self.at("root").join(self.run().strip_prefix("/").unwrap());
         fs::create_dir_all(inside).unwrap();
         symlink(self.at("root"), at).unwrap();
+        self.cookies(pid, "ipc:[2]");
+    }
+
+    /// The process has this IPC namespace; our own is `ipc:[1]`.
+    fn cookies(&self, pid: u32, namespace: &str) {
+        let at = self.at(&format!("proc/{pid}/ns"));
+        fs::create_dir_all(&at).unwrap();
+        let _ = fs::remove_file(at.join("ipc"));
+        symlink(namespace, at.join("ipc")).unwrap();
     }
 
     /// A listening socket is listed under that path, and these processes have it.
@@ -252,6 +262,28 @@ fn a_udevd_of_another_directory_is_none_of_ours() {
     system.process(21, "systemd-udevd", 'S', 1);
     system.listed(81, &system.at("container/control"), &[21]);
     assert_eq!((system.find(), system.processes()), (Udevd::Stopped, vec![8]));
+}
+
+/// As in a chroot with a /run of its own: it takes the events of all devices, and completes the cookies of whoever has them.
+#[test]
+fn a_udevd_of_another_directory_that_has_our_cookies_is_a_doubt() {
+    for name in ["systemd-udevd", "(udev-worker)"] {
+        let system = System::new();
+        system.process(20, name, 'S', 1);
+        system.contain(20);
+        system.cookies(20, "ipc:[1]");
+        system.listed(80, &system.run().join("control"), &[20]);
+        assert_eq!((system.find(), system.processes()), (Udevd::Unknown(Doubt::Elsewhere(20)), vec![]));
+        fs::remove_file(system.at("proc/20/ns/ipc")).unwrap();
+        assert_eq!(system.find(), Udevd::Unknown(Doubt::Elsewhere(20)), "this is not known");
+        fs::write(system.at("proc/20/status"), "Uid:\t0\t0\t0\t0\nNSpid:\t20\t2\n").unwrap();
+        assert_eq!(system.find(), Udevd::Absent, "a container's");
+    }
+    let system = System::new();
+    system.listed(80, &system.run().join("control"), &[1]);
+    system.contain(1);
+    system.cookies(1, "ipc:[1]");
+    assert_eq!(system.find(), Udevd::Unknown(Doubt::Elsewhere(1)), "systemd, which starts it with the next event");
 }
 
 #[test]

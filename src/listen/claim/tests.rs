@@ -196,6 +196,7 @@ fn what_a_killed_one_has_left_is_no_obstacle_and_its_link_stays() {
         fs::remove_file(&control).unwrap();
     }
     symlink("/nowhere", &control).unwrap();
-    assert!(claim(run.path()).unwrap_err().to_string().contains("it leads to /nowhere"));
+    let error = claim(run.path()).unwrap_err().to_string();
+    assert!(error.contains("it leads to /nowhere"), "{error}");
     assert_eq!(fs::read_link(&control).unwrap(), Path::new("/nowhere"));
 }

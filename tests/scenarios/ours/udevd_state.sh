@@ -1,6 +1,6 @@
 # Whether a udevd processes events is known of each kind, alive or left behind, and in other namespaces: a living one is never
 # taken for absent, and what is not known releases no cookie.
-# timeout: 240
+# timeout: 300
 disk 64M
 table="0 2048 linear $DISK 2048"
 dmsetup create one --table "$table"
@@ -185,15 +185,33 @@ assert_finds control-missing
 show_sockets
 stop_udevd
 
-say 'with a /run of its own it is none of ours'
+say 'with a /run of its own, but the same cookies, nobody does harm; with its own cookies it is none of ours'
 rm -f /run/udev/control /run/udev/io.systemd.Udev
-unshare --mount sh -c 'mount -t tmpfs none /run && mkdir /run/udev && exec /usr/lib/systemd/systemd-udevd' &
-container=$!
-wait_until 20 grep -qE '/run/udev/(control|io.systemd.Udev)' /proc/net/unix
+# contained OPTION...: a udevd in other namespaces.
+contained() {
+	unshare --mount "$@" sh -c 'mount -t tmpfs none /run && mkdir /run/udev && exec /usr/lib/systemd/systemd-udevd' &
+	container=$!
+	wait_until 20 grep -qE '/run/udev/(control|io.systemd.Udev)' /proc/net/unix
+}
+contained
+assert_eq unknown "$(state)"
+assert_fails dmhelper listen --claim-udev
+tool_waits
+assert_spared
+tool_ends
+kill "$container"
+wait "$container" || :
+contained --ipc
 assert_eq absent "$(state)"
 kill "$container"
 wait "$container" || :
 rm /etc/udev/rules.d/05-slow.rules
 start_udevd
 replay add
+
+say 'the same from a chroot with a /run of its own'
+tool_waits
+sleep 11
+expect_line "kept (whether udevd runs is not known)" "$(unshare --mount sh -c 'mount -t tmpfs none /run && dmhelper cookie reap --yes')"
+tool_ends
 step 'the end'

@@ -58,6 +58,15 @@ impl Error {
         Self::os(operation, object, error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
     }
 
+    /// A process or a thread that could not be started.
+    pub fn spawn(operation: &'static str, object: impl AsRef<[u8]>, error: &std::io::Error) -> Self {
+        let failed = Self::io(operation, object, error);
+        match failed.cause {
+            Cause::Os(Errno::EAGAIN) => failed.advise("the limit of tasks is reached (ulimit -u, TasksMax=)"),
+            _ => failed,
+        }
+    }
+
     /// Words of the caller that cannot be understood.
     pub fn usage(operation: &'static str, object: impl AsRef<[u8]>, cause: impl Into<String>) -> Self {
         Self::new(operation, object, Cause::Usage(cause.into()))

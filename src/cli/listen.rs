@@ -169,7 +169,7 @@ impl Listen {
     /// sees why it is not.
     fn start_daemon(self) -> Result<u8> {
         let own = std::env::current_exe().map_err(|error| Error::io("find", "own program", &error))?;
-        let failed = |error: io::Error| Error::io("run", own.as_os_str().as_encoded_bytes(), &error);
+        let failed = |error: io::Error| Error::spawn("run", own.as_os_str().as_encoded_bytes(), &error);
         // A relative path would mean another file once the directory is left.
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let mut command = std::process::Command::new(&own);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Key;
@@ -18,12 +19,19 @@ pub struct Row {
     pub key: Key,
     /// The set's identifier.
     pub id: i32,
-    /// The owner.
-    pub uid: u32,
+    /// The user who created it, which nobody can change. Its owner may make root its owner.
+    pub creator: u32,
     /// Last operation, seconds since 1970; 0 for none yet.
     pub operated: u64,
     /// Creation or last change of its attributes, seconds since 1970.
     pub changed: u64,
+}
+
+impl Row {
+    /// Whether it is root's, as those of all tools that change devices are.
+    pub fn is_of_root(&self) -> bool {
+        self.creator == 0
+    }
 }
 
 /// The cookies among all semaphore sets, and how many sets there are at all.
@@ -31,12 +39,12 @@ pub fn parse(table: &str) -> (Vec<Row>, usize) {
     let lines = table.lines().skip(1);
     let cookies = lines.clone().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let [key, id, _mode, _count, uid, _gid, _cuid, _cgid, operated, changed, ..] = fields.as_slice() else { return None };
+        let [key, id, _mode, _count, _uid, _gid, creator, _cgid, operated, changed, ..] = fields.as_slice() else { return None };
         Some(Row {
             // Printed signed; a cookie's magic keeps it positive.
             key: Key::from_raw(key.parse::<i32>().ok()?.cast_unsigned())?,
             id: id.parse().ok()?,
-            uid: uid.parse().ok()?,
+            creator: creator.parse().ok()?,
             operated: operated.parse().ok()?,
             changed: changed.parse().ok()?,
         })
@@ -65,7 +73,7 @@ pub struct Entry {
     /// The processes that wait, where this user may see them.
     pub waiters: Vec<Process>,
     /// Where it is complete and nobody waits: stopped processes that may do so when they go on.
-    pub stopped: Vec<Process>,
+    pub stopped: Rc<[Process]>,
     /// The number of the process that operated on it last.
     pub last_pid: Option<u32>,
     /// That process, if it lives: its creator until udev has completed something.
@@ -112,7 +120,7 @@ impl Entry {
 
     /// What its state means.
     pub fn verdict(&self, udevd: Udevd, busy: bool, now: SystemTime) -> Verdict {
-        if self.row.uid != 0 {
+        if !self.row.is_of_root() {
             return Verdict::Foreign;
         }
         match (self.value, self.waiting) {
@@ -164,7 +172,7 @@ pub(super) fn entry(proc: &Path, row: Row) -> Entry {
     let last_pid = set.last_pid().ok().flatten();
     let waiting = set.waiters().map_or(0, |(rise, zero)| rise.saturating_add(zero));
     let last = last_pid.and_then(|pid| process(proc, pid));
-    Entry { row, value: set.value().ok(), waiting, waiters: Vec::new(), stopped: Vec::new(), last_pid, last }
+    Entry { row, value: set.value().ok(), waiting, waiters: Vec::new(), stopped: Rc::default(), last_pid, last }
 }
 
 /// Whether nothing has happened to the cookie since: no operation, no other waiter. The kernel's times are whole seconds; within
@@ -205,11 +213,11 @@ mod tests {
 
     fn entry(value: u32, waiting: u32, waiter: &str) -> Entry {
         Entry {
-            row: Row { key: Key::from_raw(0x0d4d_1234).unwrap(), id: 7, uid: 0, operated: 1000, changed: 990 },
+            row: Row { key: Key::from_raw(0x0d4d_1234).unwrap(), id: 7, creator: 0, operated: 1000, changed: 990 },
             value: Some(value),
             waiting,
             waiters: (!waiter.is_empty()).then(|| Process { pid: 812, name: waiter.into() }).into_iter().collect(),
-            stopped: Vec::new(),
+            stopped: Rc::default(),
             last_pid: None,
             last: None,
         }
@@ -222,11 +230,12 @@ mod tests {
     #[test]
     fn the_kernels_table_gives_the_cookies_alone() {
         let table = "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n \
-                     223154449          3   600          1     0     0     0     0       1000        990\n \
+                     223154449          3   600          1     0     0  1000     0       1000        990\n \
                      5          4   600          1     0     0     0     0          0        990\n \
                      223150080          5   600          1     0     0     0     0          0        990\nrubbish\n";
         let (rows, sets) = parse(table);
-        assert_eq!(rows, [Row { key: Key::from_raw(0x0d4d_1111).unwrap(), id: 3, uid: 0, operated: 1000, changed: 990 }]);
+        assert_eq!(rows, [Row { key: Key::from_raw(0x0d4d_1111).unwrap(), id: 3, creator: 1000, operated: 1000, changed: 990 }]);
+        assert!(!rows[0].is_of_root(), "its owner has made root its owner");
         assert_eq!(sets, 4, "a zero base is no cookie, but a set all the same");
     }
 
@@ -250,10 +259,10 @@ mod tests {
         assert_eq!(waiting.verdict(Udevd::Stopped, true, at(1001)), Verdict::NoUdevd);
         assert_eq!(verdict(&entry(1, 0, ""), false, 9000), Verdict::InUse, "a script between two commands looks the same");
         assert_eq!(verdict(&entry(0, 0, ""), false, 1001), Verdict::Left);
-        let stopped = Entry { stopped: entry(0, 1, "lvcreate").waiters, ..entry(0, 0, "") };
+        let stopped = Entry { stopped: entry(0, 1, "lvcreate").waiters.into(), ..entry(0, 0, "") };
         assert_eq!(verdict(&stopped, false, 9000), Verdict::InUse, "the tool goes on with its wait");
         let mut foreign = entry(1, 1, "lvcreate");
-        foreign.row.uid = 1000;
+        foreign.row.creator = 1000;
         assert_eq!(verdict(&foreign, false, 9000), Verdict::Foreign);
     }
 

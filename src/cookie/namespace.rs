@@ -8,8 +8,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
-use super::census;
-use super::sem::{self, Completion};
+use super::sem::{Completion, Set};
 use super::{Cookie, Key};
 use crate::error::{Error, Result};
 
@@ -18,12 +17,7 @@ use crate::error::{Error, Result};
 /// is touched.
 pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Completion> {
     let failed = |errno| Error::os("complete cookie", cookie.to_string(), errno);
-    let completion = match of_root(key, proc) {
-        Ok(None) => Completion::Gone,
-        Ok(Some(set)) => set.complete().map_err(failed)?,
-        // Who has it cannot be told.
-        Err(_) => sem::complete(key).map_err(failed)?,
-    };
+    let completion = of_root(key).and_then(|set| set.map_or(Ok(Completion::Gone), Set::complete)).map_err(failed)?;
     if completion != Completion::Gone {
         return Ok(completion);
     }
@@ -34,7 +28,7 @@ pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Comple
             Err(Errno::EPERM) => return Err(failed(Errno::EPERM)),
             Err(_) => continue, // It vanished with its last process.
         }
-        if let Some(set) = of_root(key, proc)? {
+        if let Some(set) = of_root(key).map_err(failed)? {
             holders.push((namespace, set));
         }
     }
@@ -54,10 +48,12 @@ pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Comple
 
 /// The set of that key in the namespace that we are in now. Anybody can make a set of any key, and a namespace for it; a
 /// tool that changes devices is root.
-fn of_root(key: Key, proc: &Path) -> Result<Option<sem::Set>> {
-    let table = fs::read_to_string(proc.join("sysvipc/sem")).map_err(|error| Error::io("read", "/proc/sysvipc/sem", &error))?;
-    let (rows, _) = census::parse(&table);
-    Ok(rows.iter().find(|row| row.key == key && row.uid == 0).map(|row| sem::Set::from_id(row.id)))
+fn of_root(key: Key) -> std::result::Result<Option<Set>, Errno> {
+    match Set::open(key).and_then(|set| Ok((set, set.creator()?))) {
+        Ok((set, 0)) => Ok(Some(set)),
+        Ok(_) | Err(Errno::ENOENT | Errno::EIDRM | Errno::EINVAL) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Every IPC namespace that some process lives in, but our own.

@@ -41,7 +41,7 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
         return Treatment::Keep("younger than the limit");
     }
     match entry.verdict(udevd, busy, now) {
-        Verdict::Foreign => Treatment::Keep("not owned by root"),
+        Verdict::Foreign => Treatment::Keep("not created by root"),
         Verdict::Unknown => Treatment::Keep("its value may not be read"),
         Verdict::Waiting if matches!(udevd, Udevd::Unknown(_)) => Treatment::Keep("whether udevd runs is not known"),
         Verdict::Waiting => Treatment::Keep("udev may still complete it"),
@@ -69,9 +69,9 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
 /// Treats everything of root's past the age limit, whatever may still be going on: `dmsetup udevcomplete_all`.
 pub fn all(entry: &Entry, circumstances: &Circumstances) -> Treatment {
     let old = circumstances.older_than.is_none_or(|limit| entry.age(circumstances.now) >= limit);
-    match (old, entry.row.uid, entry.waiting) {
+    match (old, entry.row.is_of_root(), entry.waiting) {
         (false, ..) => Treatment::Keep("younger than the limit"),
-        (_, uid, _) if uid != 0 => Treatment::Keep("not owned by root"),
+        (_, false, _) => Treatment::Keep("not created by root"),
         (_, _, 0) => Treatment::Remove,
         _ => Treatment::Complete,
     }
@@ -112,11 +112,12 @@ mod tests {
     use super::super::census::Row;
     use super::*;
     use crate::udevd::Doubt;
+    use std::rc::Rc;
     use std::time::UNIX_EPOCH;
 
     fn entry(value: u32, waiting: u32) -> Entry {
-        let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 1, uid: 0, operated: 1000, changed: 1000 };
-        Entry { row, value: Some(value), waiting, waiters: Vec::new(), stopped: Vec::new(), last_pid: None, last: None }
+        let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 1, creator: 0, operated: 1000, changed: 1000 };
+        Entry { row, value: Some(value), waiting, waiters: Vec::new(), stopped: Rc::default(), last_pid: None, last: None }
     }
 
     fn after(seconds: u64) -> Circumstances {
@@ -160,7 +161,7 @@ mod tests {
     fn what_a_killed_waiter_left_complete_is_removed() {
         assert_eq!(reap(&entry(0, 0), &after(60), || false), Treatment::Remove);
         assert!(matches!(reap(&entry(0, 0), &after(1), || false), Treatment::Keep(_)));
-        let stopped = Entry { stopped: vec![census::Process { pid: 1, name: "lvcreate".into() }], ..entry(0, 0) };
+        let stopped = Entry { stopped: [census::Process { pid: 1, name: "lvcreate".into() }].into(), ..entry(0, 0) };
         assert!(matches!(reap(&stopped, &after(9000), || false), Treatment::Keep(_)), "it may only be stopped");
         assert_eq!(reap(&stopped, &older_than(60, after(9000)), || false), Treatment::Remove);
     }
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn another_users_cookie_is_never_touched() {
         let mut foreign = entry(0, 0);
-        foreign.row.uid = 1000;
+        foreign.row.creator = 1000;
         assert!(matches!(reap(&foreign, &older_than(1, after(9000)), || false), Treatment::Keep(_)));
         assert!(matches!(all(&foreign, &after(9000)), Treatment::Keep(_)));
     }

@@ -4,6 +4,7 @@
 //! subtracts 1; the tool that waits subtracts the first 1 and waits for zero. See semop(2), semctl(2).
 #![allow(unsafe_code)]
 
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,14 @@ use super::Key;
 unsafe extern "C" {
     // In glibc and musl, but not in the libc crate. semop(2).
     fn semtimedop(semid: libc::c_int, sops: *mut libc::sembuf, nsops: libc::size_t, timeout: *const libc::timespec) -> libc::c_int;
+}
+
+/// What IPC_STAT tells: a `semid_ds` begins with the permissions, and what follows is shorter than this on every machine
+/// (asm/sembuf.h).
+#[repr(C)]
+struct Status {
+    permissions: libc::ipc_perm,
+    rest: [u64; 32],
 }
 
 /// What became of a completion.
@@ -129,6 +138,18 @@ impl Set {
     /// The process that operated on the set last; `None` when there was none, or when it is of another PID namespace.
     pub fn last_pid(self) -> Result<Option<u32>, Errno> {
         self.ask(libc::GETPID).map(|pid| (pid != 0).then_some(pid))
+    }
+
+    /// The user who created the set. Its owner may make anybody its owner, but cannot change who created it.
+    pub fn creator(self) -> Result<u32, Errno> {
+        let mut status = MaybeUninit::<Status>::zeroed();
+        // SAFETY: `int semctl(int semid, int semnum, int cmd, union semun)`: for IPC_STAT the fourth argument is a pointer to a
+        // `semid_ds`, for which there is room. Zeroes are a valid status.
+        let status = unsafe {
+            Errno::result(libc::semctl(self.0, 0, libc::IPC_STAT, status.as_mut_ptr()))?;
+            status.assume_init()
+        };
+        Ok(status.permissions.cuid)
     }
 
     /// Removes the set. Who waits on it wakes up and, on libdevmapper, believes that all is done.
@@ -261,6 +282,14 @@ mod tests {
             own.1.remove().unwrap();
             assert_eq!(waiter.join().unwrap(), Ok(Waited::Removed));
         });
+    }
+
+    #[test]
+    fn who_created_a_set_is_known() {
+        let own = Own::with_events(0);
+        assert_eq!(own.1.creator(), Ok(nix::unistd::geteuid().as_raw()));
+        own.1.remove().unwrap();
+        assert!(own.1.creator().is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
 use nix::libc;
 
@@ -14,6 +15,12 @@ use crate::process;
 pub(super) struct Sleeper {
     process: Process,
     set: Option<i32>,
+}
+
+/// Processes that are stopped. All of them may wait for the same thousands of cookies.
+pub(super) struct Stopped {
+    sleepers: Vec<Sleeper>,
+    all: Rc<[Process]>,
 }
 
 /// Who sleeps on this entry's set. Where the kernel does not tell the set, the last one to operate on it is taken, or
@@ -33,9 +40,9 @@ pub(super) fn waiters(entry: &Entry, sleepers: &[Sleeper]) -> Vec<Process> {
 
 /// Who may wait for this entry when it goes on: the one whose system call tells, or all. A thread of any may wait, or the
 /// tool may have been stopped between two calls.
-pub(super) fn stopped_waiters(entry: &Entry, stopped: &[Sleeper]) -> Vec<Process> {
-    let sure = sure(entry, stopped);
-    if sure.is_empty() { stopped.iter().map(|s| s.process.clone()).collect() } else { sure }
+pub(super) fn stopped_waiters(entry: &Entry, stopped: &Stopped) -> Rc<[Process]> {
+    let sure = sure(entry, &stopped.sleepers);
+    if sure.is_empty() { Rc::clone(&stopped.all) } else { sure.into() }
 }
 
 fn sure(entry: &Entry, sleepers: &[Sleeper]) -> Vec<Process> {
@@ -48,9 +55,10 @@ pub(super) fn sleepers(proc: &Path) -> Vec<Sleeper> {
 }
 
 /// Root's processes that are stopped.
-pub(super) fn stopped(proc: &Path) -> Vec<Sleeper> {
+pub(super) fn stopped(proc: &Path) -> Stopped {
     let stopped = process::Process::all(proc).filter(|process| process.is_stopped() && process.is_roots(proc));
-    of_this_namespace(proc, stopped.map(|process| (process.pid, asleep(&proc.join(process.pid.to_string())).flatten())))
+    let sleepers = of_this_namespace(proc, stopped.map(|process| (process.pid, asleep(&proc.join(process.pid.to_string())).flatten())));
+    Stopped { all: sleepers.iter().map(|sleeper| sleeper.process.clone()).collect(), sleepers }
 }
 
 fn of_this_namespace(proc: &Path, sleepers: impl Iterator<Item = (u32, Option<i32>)>) -> Vec<Sleeper> {
@@ -104,7 +112,7 @@ mod tests {
             write("status", &format!("Uid:\t{user}\t{user}\t{user}\t{user}\n"));
             write("comm", "tool\n");
         }
-        let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 5, uid: 0, operated: 1, changed: 1 };
+        let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 5, creator: 0, operated: 1, changed: 1 };
         let found = || {
             let mut pids: Vec<_> = stopped_waiters(&census::entry(proc.path(), row), &stopped(proc.path())).iter().map(|p| p.pid).collect();
             pids.sort_unstable();

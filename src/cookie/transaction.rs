@@ -28,6 +28,7 @@
 use std::time::Instant;
 
 use nix::errno::Errno;
+use nix::unistd::geteuid;
 
 use super::sem::{Completion, Set, Waited};
 use super::{Cookie, Flags, Key};
@@ -159,14 +160,20 @@ pub struct Semaphore {
 }
 
 impl Semaphore {
-    /// The semaphore of a cookie that somebody else has made.
+    /// The semaphore of a cookie that somebody else has made: root, or this user. Any user can make one of any number, and
+    /// who waits for it believes what that user writes into it.
     pub fn open(cookie: Cookie) -> Result<Self> {
         let key =
             cookie.key().ok_or_else(|| Error::usage("cookie", cookie.to_string(), "its lower 16 bits are zero: it names no semaphore"))?;
-        let set = Set::open(key).map_err(|errno| match errno {
-            Errno::ENOENT => Error::no_cookie(cookie.to_string()),
+        let found = Set::open(key).and_then(|set| Ok((set, set.creator()?)));
+        let (set, creator) = found.map_err(|errno| match errno {
+            Errno::ENOENT | Errno::EIDRM | Errno::EINVAL => Error::no_cookie(cookie.to_string()),
             other => Error::os("open cookie", cookie.to_string(), other),
         })?;
+        if creator != 0 && creator != geteuid().as_raw() {
+            let cause = format!("it was created by user {creator}, not by root: no tool that changes devices waits for it");
+            return Err(Error::malformed("open cookie", cookie.to_string(), cause));
+        }
         Ok(Self { key, set })
     }
 

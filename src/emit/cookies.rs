@@ -30,14 +30,14 @@ pub fn table(entries: &[Entry], usage: Usage, circumstances: &Circumstances, ter
     let mut out = String::new();
     if !entries.is_empty() {
         // Writing to a String cannot fail; so in the rest of this file.
-        let _ = writeln!(out, "{:<10}  {:>7}  {:<8}  {:>9}  VERDICT", "COOKIE", "MISSING", "OWNER", "UNCHANGED");
+        let _ = writeln!(out, "{:<10}  {:>7}  {:<8}  {:>9}  VERDICT", "COOKIE", "MISSING", "CREATOR", "UNCHANGED");
     }
     for entry in entries {
         let missing = entry.missing().map_or("?".to_string(), |missing| missing.to_string());
         let age = duration(entry.age(circumstances.now));
-        let (key, owner, verdict) = (entry.row.key, owner(entry.row.uid), verdict(entry, circumstances));
+        let (key, creator, verdict) = (entry.row.key, creator(entry.row.creator), verdict(entry, circumstances));
         let verdict = wrap(&verdict, room).join(&format!("\n{:VERDICT$}", ""));
-        let _ = writeln!(out, "{key}  {missing:>7}  {owner:<8}  {age:>9}  {verdict}");
+        let _ = writeln!(out, "{key}  {missing:>7}  {creator:<8}  {age:>9}  {verdict}");
     }
     let cookies = match entries.len() {
         0 => "no cookies".to_string(),
@@ -60,11 +60,11 @@ pub fn verdict(entry: &Entry, circumstances: &Circumstances) -> String {
     let waits = match entry.waiters.as_slice() {
         [] => String::new(),
         [one] => format!(", {} waits", name(one)),
-        many => format!(", {} wait", many.iter().map(name).collect::<Vec<_>>().join(", ")),
+        many => format!(", {} wait", names(many, ", ")),
     };
     let last = entry.last.as_ref().map(|process| format!(" by {}", name(process))).unwrap_or_default();
     match entry.verdict(circumstances.udevd, circumstances.busy, circumstances.now) {
-        Verdict::Foreign => "foreign: not owned by root".to_string(),
+        Verdict::Foreign => "foreign: not created by root".to_string(),
         Verdict::InUse if !entry.stopped.is_empty() => format!("in use, perhaps by {}", stopped(&entry.stopped)),
         Verdict::InUse => format!("in use{last}"),
         Verdict::Waiting => match circumstances.udevd {
@@ -104,7 +104,7 @@ pub fn json(entries: &[Entry], usage: Usage, circumstances: &Circumstances) -> R
         waiting: u32,
         waiters: Vec<Json<'a>>,
         last: Option<Json<'a>>,
-        owner_uid: u32,
+        creator_uid: u32,
         unchanged_seconds: u64,
         verdict: &'static str,
         text: String,
@@ -130,7 +130,7 @@ pub fn json(entries: &[Entry], usage: Usage, circumstances: &Circumstances) -> R
         waiting: entry.waiting,
         waiters: entry.waiters.iter().map(process).collect(),
         last: entry.last.as_ref().map(process),
-        owner_uid: entry.row.uid,
+        creator_uid: entry.row.creator,
         unchanged_seconds: entry.age(circumstances.now).as_secs(),
         verdict: match entry.verdict(circumstances.udevd, circumstances.busy, circumstances.now) {
             Verdict::Foreign => "foreign",
@@ -154,12 +154,23 @@ fn name(process: &Process) -> String {
 }
 
 fn stopped(processes: &[Process]) -> String {
-    let names: Vec<_> = processes.iter().map(name).collect();
-    format!("{}, which {} stopped", names.join(" or "), if names.len() == 1 { "is" } else { "are" })
+    format!("{}, which {} stopped", names(processes, " or "), if processes.len() == 1 { "is" } else { "are" })
 }
 
-/// The owner by number: a static program asks no name service.
-fn owner(uid: u32) -> String {
+/// The first of them by name, the others by how many they are: there may be thousands, and as many cookies.
+fn names(processes: &[Process], between: &str) -> String {
+    const SHOWN: usize = 3;
+    let names = processes.iter().take(SHOWN).map(name);
+    let others = match processes.len().saturating_sub(SHOWN) {
+        0 => None,
+        1 => Some("1 other".to_string()),
+        n => Some(format!("{n} others")),
+    };
+    names.chain(others).collect::<Vec<_>>().join(between)
+}
+
+/// A user by number: a static program asks no name service.
+fn creator(uid: u32) -> String {
     if uid == 0 { "root".to_string() } else { format!("uid {uid}") }
 }
 
@@ -179,15 +190,16 @@ mod tests {
     use crate::cookie::Key;
     use crate::cookie::census::Row;
     use crate::udevd::Doubt;
+    use std::rc::Rc;
     use std::time::UNIX_EPOCH;
 
     const PROGRAM: Terminal = Terminal { width: None, colour: false, unicode: true };
 
     fn entry(value: u32, waiting: u32) -> Entry {
-        let row = Row { key: Key::from_raw(0x0d4d_1234).unwrap(), id: 1, uid: 0, operated: 1000, changed: 1000 };
+        let row = Row { key: Key::from_raw(0x0d4d_1234).unwrap(), id: 1, creator: 0, operated: 1000, changed: 1000 };
         let lvcreate = Process { pid: 812, name: "lvcreate".into() };
         let waiters = if waiting > 0 { vec![lvcreate.clone()] } else { Vec::new() };
-        Entry { row, value: Some(value), waiting, waiters, stopped: Vec::new(), last_pid: Some(812), last: Some(lvcreate) }
+        Entry { row, value: Some(value), waiting, waiters, stopped: Rc::default(), last_pid: Some(812), last: Some(lvcreate) }
     }
 
     fn after(seconds: u64) -> Circumstances {
@@ -199,8 +211,13 @@ mod tests {
         assert_eq!(verdict(&entry(1, 1), &after(240)), "stuck: 1 notification missing for 4 min, lvcreate[812] waits");
         assert_eq!(verdict(&entry(2, 1), &after(3)), "waiting for udev for 3 s, lvcreate[812] waits");
         assert_eq!(verdict(&entry(2, 0), &after(3)), "in use by lvcreate[812]");
-        let held = Entry { stopped: entry(0, 1).waiters, ..entry(0, 0) };
+        let held = Entry { stopped: entry(0, 1).waiters.into(), ..entry(0, 0) };
         assert_eq!(verdict(&held, &after(60)), "in use, perhaps by lvcreate[812], which is stopped");
+        let many = (1..=5).map(|pid| Process { pid, name: "x".into() }).collect();
+        assert_eq!(
+            verdict(&Entry { stopped: many, ..entry(0, 0) }, &after(60)),
+            "in use, perhaps by x[1] or x[2] or x[3] or 2 others, which are stopped"
+        );
         let absent = Circumstances { udevd: Udevd::Absent, ..after(1) };
         assert_eq!(verdict(&entry(1, 1), &absent), "no udevd: 1 notification missing for 1 s, lvcreate[812] waits");
         let unknown = Circumstances { udevd: Udevd::Unknown(Doubt::Processes), ..after(60) };
@@ -217,14 +234,14 @@ mod tests {
         let usage = Usage { sets: 2, limit: Some(32_000) };
         assert_eq!(
             table(&[entry(1, 1)], usage, &after(240), &PROGRAM),
-            "COOKIE      MISSING  OWNER     UNCHANGED  VERDICT\n\
+            "COOKIE      MISSING  CREATOR   UNCHANGED  VERDICT\n\
              0x0d4d1234        1  root          4 min  stuck: 1 notification missing for 4 min, lvcreate[812] waits\n\
              1 cookie; 2 of 32000 semaphore sets in use\n"
         );
         let narrow = Terminal { width: Some(80), ..PROGRAM };
         assert_eq!(
             table(&[entry(1, 1)], usage, &after(240), &narrow),
-            "COOKIE      MISSING  OWNER     UNCHANGED  VERDICT\n\
+            "COOKIE      MISSING  CREATOR   UNCHANGED  VERDICT\n\
              0x0d4d1234        1  root          4 min  stuck: 1 notification missing for 4\n\
              \x20                                         min, lvcreate[812] waits\n\
              1 cookie; 2 of 32000 semaphore sets in use\n"

@@ -173,7 +173,7 @@ reasons! {
         ["See how it goes on: dmhelper doctor"];
     COOKIE_LEFT: "cookie-left", "Cookie {cookie} is complete, and nobody waits for it: its tool was killed.",
         ["Remove it: dmhelper cookie reap --yes"];
-    COOKIE_FOREIGN: "cookie-foreign", "Cookie {cookie} is not root's: no tool that changes devices waits for it.", [];
+    COOKIE_FOREIGN: "cookie-foreign", "Cookie {cookie} was not created by root: no tool that changes devices waits for it.", [];
     COOKIE_UNREADABLE: "cookie-unreadable", "Cookie {cookie} is there, but only root may see what it waits for.", ["Ask as root."];
 
     // Why it is busy.

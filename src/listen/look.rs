@@ -87,7 +87,7 @@ fn link(roots: &Roots, device: &Device, record: Option<&Record>) -> Link {
 pub(super) fn incomplete_cookie(roots: &Roots) -> Option<(Key, u32)> {
     // Without System V IPC no tool waits.
     let (entries, _) = census::take(&roots.proc).ok()?;
-    let mut missing = entries.iter().filter(|entry| entry.row.uid == 0).map(|entry| (entry.row.key, entry.missing().unwrap_or(1)));
+    let mut missing = entries.iter().filter(|entry| entry.row.is_of_root()).map(|entry| (entry.row.key, entry.missing().unwrap_or(1)));
     missing.find(|(_, missing)| *missing > 0)
 }
 

@@ -121,7 +121,8 @@ impl Standalone<'_> {
             if self.serve(buffer, counts)?.is_none() {
                 return Ok(());
             }
-            let waited_for = claimed && census::take(self.proc).is_ok_and(|(entries, _)| entries.iter().any(|entry| entry.row.uid == 0));
+            let waited_for =
+                claimed && census::take(self.proc).map_or(true, |(entries, _)| entries.iter().any(|entry| entry.row.is_of_root()));
             if !waited_for || Instant::now() >= deadline {
                 return Ok(());
             }
@@ -198,7 +199,7 @@ impl Standalone<'_> {
     /// Names the cookies that may have lost events.
     pub(super) fn name_waited_for(&self) {
         match census::take(self.proc) {
-            Ok((entries, _)) => entries.iter().filter(|entry| entry.waiting > 0).for_each(|entry| {
+            Ok((entries, _)) => entries.iter().filter(|entry| entry.row.is_of_root() && entry.waiting > 0).for_each(|entry| {
                 log::warn!("listen: cookie {} is waited for and may have lost its events; see `dmhelper cookie list`", entry.row.key);
             }),
             Err(error) => log::error!("{error}"),

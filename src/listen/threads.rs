@@ -29,18 +29,19 @@ impl EventThreads {
     }
 
     /// Sees to it that a thread waits for the event after this one.
-    pub(super) fn expect(&mut self, roots: &Roots, devno: Devno, event_number: u32) {
+    pub(super) fn expect(&mut self, roots: &Roots, devno: Devno, event_number: u32) -> Result<()> {
         if !self.needed || !self.started.insert((devno, event_number)) {
-            return;
+            return Ok(());
         }
         let (dev, proc) = (roots.dev.clone(), roots.proc.clone());
-        if let Ok(mut waker) = self.waker.try_clone() {
-            std::thread::spawn(move || {
-                // A failure wakes as well: what it means, the next look tells.
-                let _ = Control::open(&dev, &proc).and_then(|control| control.wait_for_event(devno, event_number));
-                let _ = waker.write_all(b".");
-            });
-        }
+        let failed = |error: std::io::Error| Error::spawn("start", "a thread", &error);
+        let mut waker = self.waker.try_clone().map_err(failed)?;
+        let wait = move || {
+            // A failure wakes as well: what it means, the next look tells.
+            let _ = Control::open(&dev, &proc).and_then(|control| control.wait_for_event(devno, event_number));
+            let _ = waker.write_all(b".");
+        };
+        std::thread::Builder::new().spawn(wait).map(drop).map_err(failed)
     }
 
     /// Takes note of all wake-ups.

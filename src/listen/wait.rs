@@ -192,15 +192,15 @@ impl<'a> Waiter<'a> {
             {
                 self.ask_udevd(facts);
             }
-            missing.push(self.judge(at, facts.as_ref()));
+            missing.push(self.judge(at, facts.as_ref())?);
         }
         Ok(missing)
     }
 
     /// What is missing for one device; what is met for good is remembered.
-    fn judge(&mut self, at: usize, facts: Option<&Facts>) -> Option<String> {
+    fn judge(&mut self, at: usize, facts: Option<&Facts>) -> Result<Option<String>> {
         let condition = self.wish.condition;
-        let awaited = self.subjects.get_mut(at)?;
+        let Some(awaited) = self.subjects.get_mut(at) else { return Ok(None) };
         let first_number = facts.and_then(|facts| facts.event_number).unwrap_or_default();
         let base = match condition {
             Condition::Event(Some(number)) => number,
@@ -212,15 +212,15 @@ impl<'a> Waiter<'a> {
         let removed = awaited.bound.is_some_and(|devno| self.removed.contains(&devno));
         if condition == Condition::Gone && removed {
             awaited.met = true;
-            return None;
+            return Ok(None);
         }
         let missing = condition::missing(condition, facts, base);
         let missing = missing.map(|words| if facts.is_some() { words } else { awaited.subject.absence().to_string() });
         awaited.met = missing.is_none() && matches!(condition, Condition::Gone | Condition::Event(_));
         if let (Condition::Event(_), Some(Facts { devno, event_number: Some(number), .. }), false) = (condition, facts, awaited.met) {
-            self.events.expect(self.roots, *devno, *number);
+            self.events.expect(self.roots, *devno, *number)?;
         }
-        missing
+        Ok(missing)
     }
 
     /// What udevd has left to do for a device.

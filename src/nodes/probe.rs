@@ -22,7 +22,7 @@ impl Prober {
     /// Asks about one node: udev's keys (`ID_FS_UUID_ENC`, …) and their values. Nothing found is no failure.
     pub fn probe(&self, node: &Path) -> Result<Record> {
         let name = self.program.as_os_str().as_encoded_bytes();
-        let failed = |error: std::io::Error| Error::io("run", name, &error);
+        let failed = |error: std::io::Error| Error::spawn("run", name, &error);
         let mut command = Command::new(&self.program);
         if !self.is_busybox() {
             command.args(["-o", "udev", "-p"]);

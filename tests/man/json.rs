@@ -60,11 +60,11 @@ fn every_json_key_is_in_the_page_and_no_other() {
 fn every_json_key_of_a_cookie_is_in_its_page_and_no_other() {
     let process = Process { pid: 812, name: "lvcreate".into() };
     let entry = Entry {
-        row: Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 1, uid: 0, operated: 1, changed: 1 },
+        row: Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 1, creator: 0, operated: 1, changed: 1 },
         value: Some(1),
         waiting: 1,
         waiters: vec![process.clone()],
-        stopped: Vec::new(),
+        stopped: std::rc::Rc::default(),
         last_pid: Some(812),
         last: Some(process),
     };

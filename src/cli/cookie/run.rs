@@ -59,7 +59,7 @@ impl Run {
         let signals = forward_signals(semaphore)?;
 
         let mut command = Command::new(program);
-        let mut child = command.args(arguments).env(ENVIRONMENT, &cookie).spawn().map_err(|error| Error::io("run", program, &error))?;
+        let mut child = command.args(arguments).env(ENVIRONMENT, &cookie).spawn().map_err(|error| Error::spawn("run", program, &error))?;
         signals.started(&child);
         let status = child.wait().map_err(|error| Error::io("run", program, &error))?;
         signals.ended();
@@ -102,7 +102,7 @@ impl Guard {
 /// On guard when this returns.
 fn spawn_guard(cookie: &str) -> Result<Child> {
     let own = std::env::current_exe().map_err(|error| Error::io("find", "own program", &error))?;
-    let failed = |error: std::io::Error| Error::io("run", own.as_os_str().as_encoded_bytes(), &error);
+    let failed = |error: std::io::Error| Error::spawn("run", own.as_os_str().as_encoded_bytes(), &error);
     let mut command = Command::new(&own);
     command.args(["cookie", "guard", cookie]).stdin(Stdio::piped()).stdout(Stdio::piped());
     // Out of the terminal's reach: ^C is for the command.
@@ -152,12 +152,14 @@ fn forward_signals(semaphore: Semaphore) -> Result<Forwarding> {
     static CHILD: AtomicI32 = AtomicI32::new(0);
     static SIGNAL: AtomicI32 = AtomicI32::new(0);
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| Error::io("catch", "signals", &error))?;
-    std::thread::spawn(move || {
+    let forward = move || {
         for number in signals.forever() {
             SIGNAL.store(number, Ordering::SeqCst);
             pass_on(number, &CHILD, semaphore);
         }
-    });
+    };
+    let started = std::thread::Builder::new().spawn(forward);
+    started.map_err(|error| Error::spawn("start", "a thread", &error))?;
     Ok(Forwarding { child: &CHILD, signal: &SIGNAL, semaphore })
 }
 

@@ -33,7 +33,7 @@ impl State {
     /// What may have lost something, of those that are there: root's alone.
     fn suspects(&self, entries: Vec<Entry>) -> impl Iterator<Item = Entry> {
         let known = |entry: &Entry| self.all || self.left.iter().any(|(before, _)| before.row.id == entry.row.id);
-        entries.into_iter().filter(move |entry| entry.row.uid == 0 && known(entry))
+        entries.into_iter().filter(move |entry| entry.row.is_of_root() && known(entry))
     }
 
     /// Since when nothing has happened to it, for all that was seen.
@@ -129,8 +129,8 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     fn entry(id: i32, value: u32) -> Entry {
-        let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id, uid: 0, operated: 1000, changed: 1000 };
-        Entry { row, value: Some(value), waiting: 1, waiters: Vec::new(), stopped: Vec::new(), last_pid: None, last: None }
+        let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id, creator: 0, operated: 1000, changed: 1000 };
+        Entry { row, value: Some(value), waiting: 1, waiters: Vec::new(), stopped: std::rc::Rc::default(), last_pid: None, last: None }
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
     fn who_came_after_the_first_look_has_lost_nothing() {
         let now = Instant::now();
         let mut state = State { next: now, all: true, left: Vec::new() };
-        let foreign = Entry { row: Row { uid: 1000, ..entry(3, 1).row }, ..entry(3, 1) };
+        let foreign = Entry { row: Row { creator: 1000, ..entry(3, 1).row }, ..entry(3, 1) };
         let suspects =
             |state: &State| state.suspects(vec![entry(1, 1), entry(2, 1), foreign.clone()]).map(|e| e.row.id).collect::<Vec<_>>();
         assert_eq!(suspects(&state), [1, 2]);

@@ -196,9 +196,9 @@ impl<'a> Residence<'a> {
     }
 }
 
-/// The cookies that there are, by their sets.
+/// The cookies of root that there are, by their sets.
 fn sets(proc: &Path) -> Option<BTreeSet<i32>> {
-    Some(census::take(proc).ok()?.0.iter().map(|entry| entry.row.id).collect())
+    Some(census::take(proc).ok()?.0.iter().filter(|entry| entry.row.is_of_root()).map(|entry| entry.row.id).collect())
 }
 
 /// The number of the kernel's last event.

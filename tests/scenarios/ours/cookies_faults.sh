@@ -191,8 +191,8 @@ setpriv --reuid=65534 --regid=65534 --clear-groups perl -e 'defined semget(0x0d4
 cookie=$(dmhelper cookie create)
 dmhelper cookie release "$cookie"
 list=$(dmhelper cookie list)
-expect_line '0x0d4d0001 .*uid 65534 .*foreign: not owned by root' "$list"
-expect_line '0x0d4d0001  kept (not owned by root)' "$(dmhelper cookie reap --older-than 0 --yes)"
+expect_line '0x0d4d0001 .*uid 65534 .*foreign: not created by root' "$list"
+expect_line '0x0d4d0001  kept (not created by root)' "$(dmhelper cookie reap --older-than 0 --yes)"
 perl -e 'semctl(semget(0x0d4d0000 | $_, 1, 0), 0, 0, 0) for 1..200'
 
 say 'a thousand cookies at once'

@@ -1,4 +1,5 @@
 # `cookie run`: what it returns, what is left behind when it or its command dies, and what one wait for many saves.
+# needs: strace
 # timeout: 240
 disk 64M
 count=15
@@ -64,3 +65,13 @@ echo "rig: $count creates: $((two - one)) ms with a wait each, $((three - two)) 
 step 'all made'
 dmhelper cookie run -- dmsetup remove_all
 step 'all removed'
+
+# No task more: one line, and nothing left. The first clone is the guard's, the next the thread's, then the command's.
+for call in 1 2 3; do
+	status=0
+	strace -qq -o /dev/null -e trace=clone,clone3,vfork -e inject=clone,clone3,vfork:error=EAGAIN:when="$call" \
+		dmhelper cookie run true 2>/run/line || status=$?
+	assert_eq '1 1' "$status $(wc -l </run/line)" "status and lines of call $call: $(</run/line)"
+	expect_line '^dmhelper: .*: Try again; the limit of tasks is reached (ulimit -u, TasksMax=)$' "$(</run/line)"
+	wait_until 10 no_cookie
+done

@@ -125,6 +125,12 @@ impl Error {
         &self.cause
     }
 
+    /// Whether the same may succeed a moment later: memory or another limit was short, or nobody knows why it failed.
+    pub fn may_pass(&self) -> bool {
+        use Errno::{EAGAIN, EINTR, EIO, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+        matches!(self.cause, Cause::Os(EAGAIN | EINTR | EIO | EMFILE | ENFILE | ENOBUFS | ENOMEM))
+    }
+
     /// Whether the reader of our output has gone away: nothing to complain about.
     pub fn is_closed_pipe(&self) -> bool {
         self.cause == Cause::Os(Errno::EPIPE)

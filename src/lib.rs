@@ -64,6 +64,7 @@ pub mod path;
 pub mod process;
 pub mod queue;
 pub mod refresh;
+pub mod retry;
 pub mod rulefiles;
 pub mod stdio;
 pub mod survey;

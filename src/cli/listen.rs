@@ -8,6 +8,7 @@ use argh::{ArgsInfo, FromArgs};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{AccessFlags, access};
 
+use crate::cookie::completions::{self, Completions};
 use crate::deadline::Timeout;
 use crate::dm::{Control, Selector};
 use crate::error::{Error, Result};
@@ -125,15 +126,22 @@ impl Listen {
         }
         place.watch();
         standalone::remember(&mut engine, Path::new(RUN_UDEV), Path::new(SYS))?;
-        let (present, seen) = standalone::look(&control, Path::new(SYS))?;
-        for error in engine.look_around(&present, &seen) {
-            log::error!("{error}");
-        }
         let stop = service::stop_pipe()?;
-        let buffer = vec![0; DATAGRAM_MAX];
+        let mut standalone = Standalone {
+            engine,
+            socket,
+            completions: Completions::default(),
+            unsettled: Default::default(),
+            control: &control,
+            place,
+            buffer: vec![0; DATAGRAM_MAX],
+            stop,
+            sys: Path::new(SYS),
+            proc: Path::new(PROC),
+        };
+        standalone.look_around()?;
         service::harden();
         self.ready()?;
-        let standalone = Standalone { engine, socket, control: &control, place, buffer, stop, sys: Path::new(SYS), proc: Path::new(PROC) };
         let counts = standalone.run();
         self.gone();
         let counts = counts?;
@@ -230,7 +238,7 @@ impl EventCommand {
             Err(error) => {
                 // Whatever is wrong with us: nobody is to wait for it.
                 if let Some(key) = event.cookie().and_then(|cookie| cookie.key()) {
-                    let _ = crate::cookie::sem::complete(key);
+                    let _ = completions::patiently(|| crate::cookie::sem::complete(key));
                 }
                 Err(error)
             }

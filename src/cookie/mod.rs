@@ -2,6 +2,7 @@
 //! waits for what.
 
 pub mod census;
+pub mod completions;
 pub mod namespace;
 pub mod reap;
 pub mod sem;

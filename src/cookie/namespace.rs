@@ -8,6 +8,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
+use super::completions::patiently;
 use super::sem::{Completion, Set};
 use super::{Cookie, Key};
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 /// is touched.
 pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Completion> {
     let failed = |errno| Error::os("complete cookie", cookie.to_string(), errno);
-    let completion = of_root(key).and_then(|set| set.map_or(Ok(Completion::Gone), Set::complete)).map_err(failed)?;
+    let completion = patiently(|| of_root(key)?.map_or(Ok(Completion::Gone), Set::complete)).map_err(failed)?;
     if completion != Completion::Gone {
         return Ok(completion);
     }
@@ -28,7 +29,7 @@ pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Comple
             Err(Errno::EPERM) => return Err(failed(Errno::EPERM)),
             Err(_) => continue, // It vanished with its last process.
         }
-        if let Some(set) = of_root(key).map_err(failed)? {
+        if let Some(set) = patiently(|| of_root(key)).map_err(failed)? {
             holders.push((namespace, set));
         }
     }
@@ -36,7 +37,7 @@ pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Comple
         [] => Ok(Completion::Gone),
         [(namespace, set)] => {
             setns(namespace, CloneFlags::CLONE_NEWIPC).map_err(failed)?;
-            set.complete().map_err(failed)
+            patiently(|| set.complete()).map_err(failed)
         }
         many => Err(Error::malformed(
             "complete cookie",

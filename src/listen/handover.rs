@@ -14,7 +14,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::standalone::{Counts, Standalone, complete, process};
+use super::standalone::{Counts, Standalone, complete};
 use super::tracker::sequence_number;
 use crate::devno::Devno;
 use crate::error::Result;
@@ -36,7 +36,7 @@ const AT_ONCE: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Held {
     seqnum: u64,
-    devno: Option<Devno>,
+    pub(super) devno: Option<Devno>,
     /// Links and record are as they should be: only the cookie is left.
     settled: bool,
     properties: Vec<u8>,
@@ -46,6 +46,10 @@ impl Held {
     pub(super) fn new(event: Uevent<'_>, settled: bool) -> Self {
         let seqnum = event.number("SEQNUM").unwrap_or_default();
         Self { seqnum, devno: event.devno(), settled, properties: event.as_bytes().to_vec() }
+    }
+
+    pub(super) fn event(&self) -> Option<Uevent<'_>> {
+        Uevent::from_properties(&self.properties)
     }
 }
 
@@ -116,6 +120,7 @@ impl Standalone<'_> {
                 }
                 evidence => deserted = matches!(evidence, Evidence::Nobody),
             }
+            self.completions.catch_up();
             thread::sleep(if all { PAUSE } else { Duration::ZERO });
         };
         doubts.held.iter().filter(|held| held.seqnum <= ours).for_each(|held| self.act(held, counts));
@@ -158,8 +163,8 @@ impl Standalone<'_> {
                 }
                 Received::Event(..) => {}
                 Received::Dropped => counts.dropped += 1,
-                Received::Overrun => {
-                    counts.overruns += 1;
+                Received::Lost(errno) => {
+                    counts.lost(errno);
                     self.name_waited_for();
                 }
                 Received::Empty => return Ok(true),
@@ -170,8 +175,9 @@ impl Standalone<'_> {
 
     /// Does what the event asks for.
     fn act(&mut self, held: &Held, counts: &mut Counts) {
-        let Some(event) = Uevent::from_properties(&held.properties) else { return };
-        counts.completed += u64::from(if held.settled { complete(event, Ok(())) } else { process(&mut self.engine, event) });
+        let Some(event) = held.event() else { return };
+        let handled = if held.settled { Ok(()) } else { self.unsettled.handle(&mut self.engine, event) };
+        counts.completed += u64::from(complete(event, handled, &mut self.completions));
     }
 }
 

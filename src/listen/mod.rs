@@ -16,4 +16,5 @@ pub mod standalone;
 pub mod subject;
 mod threads;
 mod tracker;
+mod unsettled;
 pub mod wait;

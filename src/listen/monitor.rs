@@ -88,8 +88,8 @@ pub fn run(
                         totals.dropped += 1;
                         Vec::new()
                     }
-                    Received::Overrun => {
-                        totals.overruns += 1;
+                    Received::Lost(errno) => {
+                        totals.overruns += u64::from(errno == Errno::ENOBUFS);
                         repairing = true;
                         tracker.ledger.unmark();
                         Vec::new()

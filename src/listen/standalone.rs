@@ -4,27 +4,32 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 
 use super::claim::{CALLERS_MAX, Claim};
 use super::engine::{Engine, Seen};
 use super::handover::Held;
 use super::place::Place;
+use super::unsettled::{self, Unsettled};
 use crate::cookie::census;
-use crate::cookie::sem::{self, Completion};
+use crate::cookie::completions::Completions;
 use crate::devno::Devno;
 use crate::dm::sysfs::Sysfs;
 use crate::dm::{Control, Selector};
 use crate::error::{Cause, Error, Result};
 use crate::nodes::apply::Node;
+use crate::retry::timeout;
 use crate::udevdb::Record;
-use crate::uevent::socket::{Received, Socket};
+use crate::uevent::socket::{Received, Socket, loss};
 use crate::uevent::{Source, Uevent};
 
+/// How long not to ask again when memory is too short to wait.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Events handled before we look whether we are to stop.
 const AT_ONCE: u64 = 1000;
 
@@ -44,6 +49,12 @@ pub struct Counts {
     pub overruns: u64,
 }
 
+impl Counts {
+    pub(super) fn lost(&mut self, errno: Errno) {
+        self.overruns += u64::from(errno == Errno::ENOBUFS);
+    }
+}
+
 /// Why no more events are handled.
 enum Drained {
     /// There are none.
@@ -60,6 +71,10 @@ pub struct Standalone<'a> {
     pub engine: Engine,
     /// Where events come from, the kernel's and, once one has come, a udevd's; subscribed before the first look around.
     pub socket: Socket,
+    /// Completes cookies, and those again that failed.
+    pub completions: Completions,
+    /// What else has failed and is done again.
+    pub unsettled: Unsettled,
     /// The control node, for looking around.
     pub control: &'a Control,
     /// The place of udevd, claimed or not.
@@ -78,6 +93,12 @@ impl Standalone<'_> {
     /// Follows events until told to stop, or until a udevd has come. When told, it gives the claim up and goes on until the
     /// cookies that were made while it stood are complete.
     pub fn run(mut self) -> Result<Counts> {
+        let counts = self.follow();
+        self.completions.finish();
+        counts
+    }
+
+    fn follow(&mut self) -> Result<Counts> {
         let mut counts = Counts::default();
         let mut buffer = std::mem::take(&mut self.buffer);
         loop {
@@ -103,8 +124,12 @@ impl Standalone<'_> {
         let sources = [self.socket.as_fd(), self.stop.as_fd()].into_iter().chain(self.place.changes());
         let sources = sources.chain(self.place.claim.iter().flat_map(Claim::sources));
         let mut fds: ArrayVec<_, SOURCES_MAX> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
-        let stopping = match poll(&mut fds, PollTimeout::NONE) {
+        let stopping = match poll(&mut fds, timeout([self.unsettled.retry.next(), self.completions.retry().next()])) {
             Ok(_) | Err(Errno::EINTR) => fds.get(1).is_some_and(|stop| stop.any().unwrap_or(false)),
+            Err(Errno::ENOMEM | Errno::EAGAIN) => {
+                thread::sleep(PAUSE);
+                false
+            }
             Err(errno) => return Err(Error::os("wait for", "uevents", errno)),
         };
         self.place.heard();
@@ -114,7 +139,7 @@ impl Standalone<'_> {
     /// First nobody starts to wait for us any more; then whoever has started is answered, within reason.
     fn finish(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
         const REASON: Duration = Duration::from_secs(10);
-        const PAUSE: u16 = 100;
+        const LOOK: u16 = 100;
         let claimed = self.place.give_up();
         let deadline = Instant::now() + REASON;
         loop {
@@ -127,13 +152,17 @@ impl Standalone<'_> {
                 return Ok(());
             }
             // Events wake us; what has none, a tool between two of its steps, is looked at again.
-            let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], PAUSE);
+            let _ = poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], LOOK);
         }
     }
 
     /// Handles queued events and tells whether these were all; `None` when a udevd has come and all is handed over
     /// to it.
     fn serve(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<Option<bool>> {
+        self.completions.catch_up();
+        if self.unsettled.retry.is_due() && !self.place.is_taken() {
+            self.catch_up();
+        }
         let first = match self.drain(buffer, counts)? {
             Drained::Taken(first) => Some(first),
             _ if self.place.is_taken() => None,
@@ -147,39 +176,39 @@ impl Standalone<'_> {
     /// Handles all queued events. A loss is repaired after them: the kernel tells it before it hands out the events
     /// that it kept, which are older.
     fn drain(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<Drained> {
-        let mut lost = false;
+        let mut lost = None;
         let before = counts.events;
         loop {
             // A storm must not keep us from hearing that we are to stop.
-            if !lost && counts.events - before >= AT_ONCE {
+            if lost.is_none() && counts.events - before >= AT_ONCE {
                 return Ok(Drained::Enough);
             }
             match self.socket.receive(buffer)? {
-                Received::Empty if lost => {
-                    self.recover();
-                    lost = false; // What happened meanwhile is queued again.
-                }
-                Received::Empty => return Ok(Drained::All),
+                // What happens meanwhile is queued again.
+                Received::Empty => match lost.take() {
+                    Some(errno) => self.recover(errno),
+                    None => return Ok(Drained::All),
+                },
                 Received::Dropped => counts.dropped += 1,
-                Received::Overrun => {
-                    counts.overruns += 1;
-                    lost = true;
+                Received::Lost(errno) => {
+                    counts.lost(errno);
+                    lost = Some(errno);
                 }
                 Received::Event(Source::Kernel, event) if event.is_device_mapper() => {
                     counts.events += 1;
                     // Looked at twice: to handle an event may take long, where there is a prober.
                     let taken = self.place.is_taken();
-                    let handled = if taken { Ok(()) } else { self.engine.handle(event) };
+                    let handled = if taken { Ok(()) } else { self.unsettled.handle(&mut self.engine, event) };
                     if taken || event.cookie().is_some() && self.place.is_taken() {
                         if let Err(error) = handled {
                             log::error!("{error}");
                         }
-                        if lost {
+                        if lost.is_some() {
                             self.name_waited_for();
                         }
                         return Ok(Drained::Taken(Held::new(event, !taken)));
                     }
-                    counts.completed += u64::from(complete(event, handled));
+                    counts.completed += u64::from(complete(event, handled, &mut self.completions));
                 }
                 Received::Event(..) => {}
             }
@@ -187,13 +216,37 @@ impl Standalone<'_> {
     }
 
     /// After a loss: everything is looked at again, and the cookies that may have lost their events are named.
-    fn recover(&mut self) {
-        log::warn!("listen: events were lost, more came than the kernel keeps; looking at all devices again");
-        match look(self.control, self.sys) {
-            Ok((present, seen)) => self.engine.look_around(&present, &seen).iter().for_each(|error| log::error!("{error}")),
-            Err(error) => log::error!("{error}"),
-        }
+    fn recover(&mut self, errno: Errno) {
+        log::warn!("listen: {}; looking at all devices again", loss(errno));
+        self.unsettled.all = true;
+        self.catch_up();
         self.name_waited_for();
+    }
+
+    /// Does what is left to do.
+    fn catch_up(&mut self) {
+        self.unsettled.redo_all(&mut self.engine);
+        if std::mem::take(&mut self.unsettled.all)
+            && let Err(error) = self.look_around()
+        {
+            self.unsettled.all = true;
+            log::error!("{error}");
+        }
+        self.unsettled.attempted();
+    }
+
+    /// Brings everything to the state of the devices that are there now. What fails of it is done again, if that may help.
+    ///
+    /// # Errors
+    /// Devices that cannot be listed.
+    pub fn look_around(&mut self) -> Result<()> {
+        let (present, seen, mut failures) = look(self.control, self.sys)?;
+        failures.extend(self.engine.look_around(&present, &seen));
+        failures.iter().for_each(|error| log::error!("{error}"));
+        if failures.iter().any(Error::may_pass) {
+            self.unsettled.look_again();
+        }
+        Ok(())
     }
 
     /// Names the cookies that may have lost events.
@@ -207,33 +260,33 @@ impl Standalone<'_> {
     }
 }
 
-/// Acts on one event and then completes its cookie, whatever the acting came to. Tells whether there was one.
+/// Acts on one event and then completes its cookie, whatever the acting came to. Tells whether there was one. For a program
+/// that ends right after: what fails is tried for a moment.
 pub fn process(engine: &mut Engine, event: Uevent<'_>) -> bool {
-    let handled = engine.handle(event);
-    complete(event, handled)
+    let mut completions = Completions::default();
+    let handled = unsettled::handle(engine, event);
+    let completed = complete(event, handled, &mut completions);
+    completions.finish();
+    completed
 }
 
 /// Completes the cookie of an event that was acted on. Tells whether there was one.
-pub(super) fn complete(event: Uevent<'_>, handled: Result<()>) -> bool {
-    let cookie = event.cookie();
-    let completed = cookie.and_then(|cookie| Some((cookie, cookie.key()?))).map(|(cookie, key)| (cookie, sem::complete(key)));
-    // The semaphore first; whatever there is to say comes after it.
+pub(super) fn complete(event: Uevent<'_>, handled: Result<()>, completions: &mut Completions) -> bool {
+    let cookie = event.cookie().filter(|cookie| cookie.key().is_some());
+    if let Some(cookie) = cookie {
+        completions.complete(cookie);
+    }
     if let Err(error) = handled {
         log::error!("{error}");
     }
-    match completed {
-        None | Some((_, Ok(Completion::Done))) => {}
-        Some((cookie, Ok(Completion::Gone))) => log::warn!("complete cookie {cookie}: nobody waits for it in this IPC namespace"),
-        Some((cookie, Ok(Completion::Exhausted))) => log::warn!("complete cookie {cookie}: all its events were completed before"),
-        Some((cookie, Err(errno))) => log::error!("{}", Error::os("complete cookie", cookie.to_string(), errno)),
-    }
-    completed.is_some()
+    cookie.is_some()
 }
 
-/// All devices as they are now: those that the kernel lists, and those of them that could be looked at. One ioctl for
-/// the list, one for each device's state.
-pub fn look(control: &Control, sys: &Path) -> Result<(Vec<Devno>, Vec<Seen>)> {
-    let seen = |devno| {
+/// All devices as they are now: those that the kernel lists, those of them that could be looked at, and why others could not.
+/// One ioctl for the list, one for each device's state.
+fn look(control: &Control, sys: &Path) -> Result<(Vec<Devno>, Vec<Seen>, Vec<Error>)> {
+    let mut failures = Vec::new();
+    let mut seen = |devno| {
         let sysfs = Sysfs::new(sys, devno);
         // A device that never had a table is not in sysfs; it has nothing to link to either.
         let node = node(&sysfs)?;
@@ -241,9 +294,7 @@ pub fn look(control: &Control, sys: &Path) -> Result<(Vec<Devno>, Vec<Seen>)> {
         let device = match control.device(Selector::Devno(devno)) {
             Ok(device) => device,
             Err(error) => {
-                if *error.cause() != Cause::NotFound {
-                    log::error!("{error}");
-                }
+                failures.extend(Some(error).filter(|error| *error.cause() != Cause::NotFound));
                 return None;
             }
         };
@@ -251,7 +302,7 @@ pub fn look(control: &Control, sys: &Path) -> Result<(Vec<Devno>, Vec<Seen>)> {
     };
     let present: Vec<Devno> = control.list()?.devnos().collect();
     let seen = present.iter().filter_map(|devno| seen(*devno)).collect();
-    Ok((present, seen))
+    Ok((present, seen, failures))
 }
 
 /// Takes over the records of all devices: of those that are there, and of those that went while nobody looked.

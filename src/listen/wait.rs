@@ -22,7 +22,7 @@ use crate::error::{Cause, Error, Result};
 use crate::info::{Roots, Sources};
 use crate::queue::{self, Backlog};
 use crate::udevd::Udevd;
-use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Received, Socket};
+use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Received, Socket, loss};
 use crate::uevent::{Source, Uevent};
 
 /// What is wanted.
@@ -156,8 +156,8 @@ impl<'a> Waiter<'a> {
             match self.socket.receive(&mut self.buffer)? {
                 Received::Event(source, event) => take(source, event, &mut self.queued, &mut self.removed),
                 Received::Dropped => {}
-                Received::Overrun => {
-                    log::warn!("wait: the queue of events overran; looking at the devices again");
+                Received::Lost(errno) => {
+                    log::warn!("wait: {}; looking at the devices again", loss(errno));
                     // What udevd answered may be among the lost: it counts as unanswered until udevd has nothing left.
                     self.caught_up = false;
                 }

@@ -2,6 +2,8 @@
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -30,16 +32,30 @@ pub enum Received<'a> {
     Event(Source, Uevent<'a>),
     /// A datagram of anybody else, or one that makes no sense: dropped.
     Dropped,
-    /// The kernel had more events than the queue holds: some are lost.
-    Overrun,
+    /// Some events are lost, for the kernel had more than the queue holds (ENOBUFS), or may be.
+    Lost(Errno),
     /// Nothing is there at the moment.
     Empty,
+}
+
+/// Failures in a row that the socket is given up after, and how long after each: five seconds in which nothing can be received.
+const FAILURES_MAX: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a loss is told as.
+pub fn loss(errno: Errno) -> String {
+    match errno {
+        Errno::ENOBUFS => "events were lost, more came than the kernel keeps".to_string(),
+        other => format!("events may be lost, receiving them failed ({})", other.desc()),
+    }
 }
 
 /// A subscription to events; non-blocking, for poll(2).
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
+    /// Failures since something was received.
+    failures: u32,
     /// Room for the credentials of one sender.
     control: Vec<u8>,
 }
@@ -73,7 +89,7 @@ impl Socket {
 
     fn with_credentials(fd: OwnedFd) -> Result<Self> {
         setsockopt(&fd, sockopt::PassCred, &true).map_err(|errno| Error::os("listen", "uevents", errno))?;
-        Ok(Self { fd, control: cmsg_space!(UnixCredentials) })
+        Ok(Self { fd, failures: 0, control: cmsg_space!(UnixCredentials) })
     }
 
     /// The same socket under a descriptor of at least this number, which the limit of open files is raised for.
@@ -92,16 +108,28 @@ impl Socket {
         }
     }
 
-    /// Takes one datagram into the buffer, without waiting.
+    /// A failure passes mostly, and what waits in the kernel goes on waiting; but whatever it was, an event may have gone
+    /// with it.
+    fn failed<'a>(&mut self, errno: Errno) -> Result<Received<'a>> {
+        self.failures += 1;
+        if self.failures > FAILURES_MAX || matches!(errno, Errno::EBADF | Errno::ENOTSOCK | Errno::EFAULT | Errno::EINVAL) {
+            return Err(Error::os("receive", "uevents", errno));
+        }
+        thread::sleep(PAUSE);
+        Ok(Received::Lost(errno))
+    }
+
+    /// Takes one datagram into the buffer, without waiting; after a failure, it waits a moment.
     pub fn receive<'a>(&mut self, buffer: &'a mut [u8]) -> Result<Received<'a>> {
         let (length, trusted) = {
             let mut slices = [IoSliceMut::new(buffer)];
             let message = match recvmsg::<NetlinkAddr>(self.fd.as_raw_fd(), &mut slices, Some(&mut self.control), MsgFlags::MSG_DONTWAIT) {
                 Ok(message) => message,
                 Err(Errno::EAGAIN | Errno::EINTR) => return Ok(Received::Empty),
-                Err(Errno::ENOBUFS) => return Ok(Received::Overrun),
-                Err(errno) => return Err(Error::os("receive", "uevents", errno)),
+                Err(Errno::ENOBUFS) => return Ok(Received::Lost(Errno::ENOBUFS)),
+                Err(errno) => return self.failed(errno),
             };
+            self.failures = 0;
             let uid = message.cmsgs().ok().and_then(|mut messages| {
                 messages.find_map(|message| match message {
                     ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.uid()),

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use argh::{ArgsInfo, FromArgs};
 
+use crate::cookie::completions;
 use crate::cookie::sem::{self, Completion};
 use crate::cookie::transaction::{Backend, Semaphore, Transaction};
 use crate::cookie::{self, namespace};
@@ -120,7 +121,9 @@ impl Complete {
         let Some(key) = cookie.key() else { return Ok(()) };
         let completion = match self.any_ipc_namespace {
             true => namespace::complete_anywhere(cookie, key, Path::new("/proc"))?,
-            false => sem::complete(key).map_err(|errno| Error::os("complete cookie", cookie.to_string(), errno))?,
+            false => {
+                completions::patiently(|| sem::complete(key)).map_err(|errno| Error::os("complete cookie", cookie.to_string(), errno))?
+            }
         };
         let scope = if self.any_ipc_namespace { "in any IPC namespace" } else { "in this IPC namespace" };
         match completion {

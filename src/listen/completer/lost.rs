@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::poll::PollTimeout;
-
 use crate::cookie::census::{self, Entry, GRACE};
 use crate::cookie::reap::{self, Circumstances, Treatment};
 use crate::cookie::sem::Set;
@@ -51,11 +49,9 @@ impl Search {
         self.0 = Some(State { next, all: true, left });
     }
 
-    /// How long to sleep until the next look.
-    pub(super) fn pause(&self) -> PollTimeout {
-        let Some(state) = &self.0 else { return PollTimeout::NONE };
-        let left = state.next.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+    /// When the next look is.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.0.as_ref().map(|state| state.next)
     }
 
     /// Whether it is time for a look.
@@ -136,7 +132,7 @@ mod tests {
     #[test]
     fn losses_that_never_cease_put_no_look_off() {
         let mut search = Search::default();
-        assert!(!search.is_due() && search.pause() == PollTimeout::NONE);
+        assert!(!search.is_due() && search.next().is_none());
         search.begin();
         let next = search.0.as_ref().unwrap().next;
         search.begin();

@@ -24,10 +24,11 @@ use nix::poll::{PollFd, PollFlags, poll};
 
 use crate::cookie::Cookie;
 use crate::cookie::census;
-use crate::cookie::sem::{self, Completion};
+use crate::cookie::completions::Completions;
 use crate::error::{Error, Result};
 use crate::info::Roots;
-use crate::uevent::socket::{Received, Socket};
+use crate::retry::timeout;
+use crate::uevent::socket::{Received, Socket, loss};
 use crate::uevent::{Source, Uevent};
 use judge::{Judge, Verdict};
 use lost::Search;
@@ -59,6 +60,7 @@ pub struct Residence<'a> {
     /// That nobody else completes them.
     right: Right,
     judge: Judge,
+    completions: Completions,
     search: Search,
     udevds: Udevds,
     counts: Counts,
@@ -76,8 +78,8 @@ impl<'a> Residence<'a> {
             search.begin();
         }
         let buffer = vec![0; crate::uevent::socket::DATAGRAM_MAX];
-        let (judge, udevds, counts) = (Judge::default(), Udevds::default(), Counts::default());
-        Self { socket, right, judge, search, udevds, counts, buffer, roots }
+        let (judge, completions, counts) = (Judge::default(), Completions::default(), Counts::default());
+        Self { socket, right, judge, completions, search, udevds: Udevds::default(), counts, buffer, roots }
     }
 
     /// Has the rules leave cookies to us, from here on.
@@ -94,6 +96,7 @@ impl<'a> Residence<'a> {
     pub fn run(mut self, stop: &UnixStream) -> Result<Counts> {
         loop {
             let stopping = self.wait(stop)?;
+            self.completions.catch_up();
             let heard = self.drain()?;
             if self.udevds.follow(self.roots, heard) {
                 self.search.begin();
@@ -104,6 +107,7 @@ impl<'a> Residence<'a> {
             }
             if stopping {
                 let done = self.finish()?;
+                self.completions.finish();
                 if done && !self.udevds.follow(self.roots, false) && !self.search.is_open(self.roots) {
                     self.right.give_up()?;
                 } else {
@@ -119,7 +123,7 @@ impl<'a> Residence<'a> {
     fn wait(&self, stop: &UnixStream) -> Result<bool> {
         let sources = [self.socket.as_fd(), stop.as_fd()].into_iter().chain(self.udevds.sources());
         let mut fds: ArrayVec<_, { 2 + SOURCES_MAX }> = sources.map(|source| PollFd::new(source, PollFlags::POLLIN)).collect();
-        match poll(&mut fds, self.search.pause()) {
+        match poll(&mut fds, timeout([self.search.next(), self.completions.retry().next()])) {
             Ok(_) | Err(Errno::EINTR) => Ok(fds.get(1).is_some_and(|stop| stop.any().unwrap_or(false))),
             Err(errno) => Err(Error::os("wait for", "uevents", errno)),
         }
@@ -133,9 +137,9 @@ impl<'a> Residence<'a> {
             heard |= !matches!(received, Received::Empty);
             match received {
                 Received::Empty => return Ok(heard),
-                Received::Overrun => {
-                    self.counts.overruns += 1;
-                    log::warn!("listen: events were lost, more came than the kernel keeps; looking for cookies that are stuck");
+                Received::Lost(errno) => {
+                    self.counts.overruns += u64::from(errno == Errno::ENOBUFS);
+                    log::warn!("listen: {}; looking for cookies that are stuck", loss(errno));
                     self.search.begin();
                 }
                 // It may have been one of udevd's, too long for us.
@@ -148,11 +152,11 @@ impl<'a> Residence<'a> {
                     Verdict::Leave => {}
                     Verdict::Complete(cookie) => {
                         self.counts.completed += 1;
-                        complete(cookie);
+                        self.completions.complete(cookie);
                     }
                     Verdict::CompleteFailed(cookie) => {
                         self.counts.failed += 1;
-                        complete(cookie);
+                        self.completions.complete(cookie);
                         tell_failed(event, cookie);
                     }
                     Verdict::Doubtful => self.search.begin(),
@@ -206,17 +210,6 @@ fn seqnum(sys: &Path) -> Result<u64> {
     let path = sys.join("kernel/uevent_seqnum");
     let text = fs::read_to_string(&path).map_err(|error| Error::io("read", path.as_os_str().as_bytes(), &error))?;
     text.trim_end().parse().map_err(|_| Error::malformed("read", path.as_os_str().as_bytes(), "not a number"))
-}
-
-/// The semaphore first; whatever there is to say comes after it.
-fn complete(cookie: Cookie) {
-    let Some(key) = cookie.key() else { return };
-    match sem::complete(key) {
-        Ok(Completion::Done) => {}
-        Ok(Completion::Gone) => log::warn!("complete cookie {cookie}: nobody waits for it in this IPC namespace"),
-        Ok(Completion::Exhausted) => log::warn!("complete cookie {cookie}: all its events were completed before"),
-        Err(errno) => log::error!("{}", Error::os("complete cookie", cookie.to_string(), errno)),
-    }
 }
 
 fn tell_failed(event: Uevent<'_>, cookie: Cookie) {

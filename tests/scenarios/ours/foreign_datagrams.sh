@@ -76,7 +76,7 @@ dmsetup create awaited --table "$table"
 quiesce
 kill -CONT "$job"
 wait_for_job "$job"
-assert_eq 'dmhelper: wait: the queue of events overran; looking at the devices again' "$(</run/f/awaited)" 'what the waiter says'
+assert_eq 'dmhelper: wait: events were lost, more came than the kernel keeps; looking at the devices again' "$(</run/f/awaited)" 'what the waiter says'
 dmsetup remove awaited
 quiesce
 step 'the end'

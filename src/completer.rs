@@ -1,14 +1,17 @@
-//! Is there a resident completer? Its token tells: a link that leads somewhere exactly as long as its process lives and
-//! holds the socket. udev's rules test it, and nobody has to remove it after a crash.
+//! Is there a resident completer? Its token tells: a link that leads somewhere exactly as long as its process lives, and that no
+//! other process can make lead anywhere. udev's rules test it, and nobody has to remove it after a crash.
 
 use std::fs;
-use std::path::Path;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use crate::process::Process;
 use crate::uevent::queued;
 
 /// The token's name in dmhelper's runtime directory; 95-dm-notify.rules tests it.
 pub(crate) const TOKEN: &str = "completer";
+/// The directory beside it that only root may look into: in it the token goes on, by a link that has the process's number.
+pub(crate) const PRIVATE: &str = "completer.d";
 
 /// What can be found out about the completer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,47 +30,78 @@ pub enum Completer {
         /// Its process.
         pid: u32,
     },
+    /// It has died, and none has come after it: the rules run a process for each cookie.
+    Dead {
+        /// Its process.
+        pid: u32,
+        /// Whether another process has that number now.
+        stranger: bool,
+    },
 }
 
 impl Completer {
-    /// Finds out, by the token in `run` (`/run/dmhelper`).
+    /// Finds out, by the token in `run` (`/run/dmhelper`). In doubt it lives, and has events left: what it is to complete is
+    /// nobody else's to release.
     pub fn find(run: &Path, proc: &Path) -> Self {
-        let Some((pid, fd)) = fs::read_link(run.join(TOKEN)).ok().and_then(|link| holder(&link)) else { return Completer::Absent };
-        let descriptor = proc.join(format!("{pid}/fd/{fd}"));
-        // An ordinary user does not see the descriptor, only the process. Anything but a socket is another process's that
-        // has got the number.
-        let holds = match fs::read_link(descriptor).map(|target| queued::inode(&target)) {
-            Ok(Some(inode)) => Some(inode),
-            Ok(None) => return Completer::Absent,
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => None,
-            Err(_) => return Completer::Absent,
+        let Some((target, pid)) = fs::read_link(run.join(TOKEN)).ok().and_then(holder) else { return Completer::Absent };
+        let Some(process) = Process::read(proc, pid).filter(|process| !process.has_ended()) else {
+            return Completer::Dead { pid, stranger: false };
         };
-        match Process::read(proc, pid).filter(|process| !process.has_ended()) {
-            None => Completer::Absent,
-            Some(process) if process.is_stopped() => Completer::Stopped { pid },
-            Some(_) => Completer::Running { pid, behind: holds.is_some_and(|inode| is_behind(inode, proc)) },
+        match leads_on(&run.join(target), proc) {
+            Ok(true) => {}
+            Ok(false) => return Completer::Dead { pid, stranger: true },
+            // An ordinary user sees the process only.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && !process.is_roots(proc) => {
+                return Completer::Dead { pid, stranger: true };
+            }
+            Err(_) => {}
+        }
+        match process.is_stopped() {
+            true => Completer::Stopped { pid },
+            false => Completer::Running { pid, behind: is_behind(pid, proc) },
         }
     }
 
     /// Whether it has cookies left to complete, as far as can be seen.
     pub fn is_busy(self) -> bool {
         match self {
-            Completer::Absent => false,
+            Completer::Absent | Completer::Dead { .. } => false,
             Completer::Running { behind, .. } => behind,
             Completer::Stopped { .. } => true,
         }
     }
 }
 
-/// The process and the descriptor that a token names.
-fn holder(link: &Path) -> Option<(u32, u32)> {
-    let (pid, fd) = link.to_str()?.strip_prefix("/proc/")?.split_once("/fd/")?;
-    Some((pid.parse().ok()?, fd.parse().ok()?))
+/// Where a token leads at first, and the process that it names.
+fn holder(link: PathBuf) -> Option<(PathBuf, u32)> {
+    let pid = link.strip_prefix(PRIVATE).ok()?.to_str()?.parse().ok()?;
+    Some((link, pid))
 }
 
-fn is_behind(inode: u64, proc: &Path) -> bool {
-    let table = fs::read(proc.join("net/netlink")).unwrap_or_default();
-    queued::rows(&table).any(|row| row.inode == inode && row.waiting)
+/// Whether the rest of the way leads anywhere: only through the process that made it.
+fn leads_on(link: &Path, proc: &Path) -> io::Result<bool> {
+    let found = fs::read_link(link).and_then(|target| fs::metadata(proc.join(target.strip_prefix("/proc").unwrap_or(&target))));
+    match found {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether events wait in one of its sockets. Who may not see them takes it that there are none.
+fn is_behind(pid: u32, proc: &Path) -> bool {
+    let process = proc.join(pid.to_string());
+    let sockets = fs::read_dir(process.join("fd")).and_then(|files| {
+        let inode = |entry: io::Result<fs::DirEntry>| entry.and_then(|entry| fs::read_link(entry.path())).map(|link| queued::inode(&link));
+        files
+            .map(inode)
+            .filter(|inode| !inode.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound))
+            .collect::<io::Result<Vec<_>>>()
+    });
+    match sockets.and_then(|sockets| Ok((sockets, fs::read(process.join("net/netlink"))?))) {
+        Ok((sockets, table)) => queued::rows(&table).any(|row| row.waiting && sockets.contains(&Some(row.inode))),
+        Err(error) => !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound),
+    }
 }
 
 #[cfg(test)]
@@ -77,34 +111,43 @@ mod tests {
 
     #[test]
     fn a_link_to_anything_else_is_no_token() {
-        for wrong in ["/proc/1/fd", "/proc/x/fd/3", "/proc/1/fd/3/x", "/dev/null", "proc/1/fd/3", ""] {
-            assert_eq!(holder(Path::new(wrong)), None, "{wrong}");
+        for wrong in ["completer.d", "completer.d/x", "completer.d/812/x", "/run/completer.d/812", "withdrawn", "/proc/812/fd/3", ""] {
+            assert_eq!(holder(wrong.into()), None, "{wrong}");
         }
-        assert_eq!(holder(Path::new("/proc/812/fd/999")), Some((812, 999)));
+        assert_eq!(holder("completer.d/812".into()), Some(("completer.d/812".into(), 812)));
     }
 
     #[test]
-    fn a_stopped_completer_is_found_by_its_state() {
+    fn a_completer_is_known_by_its_directory_and_a_stopped_one_by_its_state() {
         let (run, proc) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        symlink("/proc/812/fd/999", run.path().join(TOKEN)).unwrap();
+        let process = proc.path().join("812");
+        symlink("completer.d/812", run.path().join(TOKEN)).unwrap();
+        fs::create_dir(run.path().join(PRIVATE)).unwrap();
+        symlink("/proc/812/fd/5/secret", run.path().join(PRIVATE).join("812")).unwrap();
         let find = || Completer::find(run.path(), proc.path());
-        assert_eq!(find(), Completer::Absent);
-        fs::create_dir_all(proc.path().join("812/fd")).unwrap();
-        symlink("socket:[7001]", proc.path().join("812/fd/999")).unwrap();
-        let become_ = |state| fs::write(proc.path().join("812/stat"), format!("812 (dmhelper) {state} 1")).unwrap();
+        assert_eq!(find(), Completer::Dead { pid: 812, stranger: false });
+        fs::create_dir_all(process.join("fd")).unwrap();
+        let become_ = |state| fs::write(process.join("stat"), format!("812 (dmhelper) {state} 1")).unwrap();
         become_("S");
+        assert_eq!(find(), Completer::Dead { pid: 812, stranger: true }, "another process that has got the number");
+        symlink("/dev/null", process.join("fd/5")).unwrap();
+        assert_eq!(find(), Completer::Dead { pid: 812, stranger: true }, "and the descriptor");
+        fs::remove_file(process.join("fd/5")).unwrap();
+        symlink(run.path().join(PRIVATE), process.join("fd/5")).unwrap();
+        assert_eq!(find(), Completer::Dead { pid: 812, stranger: true }, "and any directory");
+        fs::write(run.path().join(PRIVATE).join("secret"), "").unwrap();
+        symlink("socket:[7001]", process.join("fd/7")).unwrap();
         assert_eq!(find(), Completer::Running { pid: 812, behind: false });
-        fs::create_dir(proc.path().join("net")).unwrap();
-        fs::write(proc.path().join("net/netlink"), "0 15 812 00000002 768 0 0 2 0 7001\n").unwrap();
+        fs::create_dir(process.join("net")).unwrap();
+        fs::write(process.join("net/netlink"), "0 15 812 00000002 768 0 0 2 0 7001\n").unwrap();
         assert_eq!(find(), Completer::Running { pid: 812, behind: true });
+        fs::remove_file(process.join("net/netlink")).unwrap();
+        symlink("netlink", process.join("net/netlink")).unwrap();
+        assert_eq!(find(), Completer::Running { pid: 812, behind: true }, "what cannot be told may be so");
         become_("T");
         assert_eq!(find(), Completer::Stopped { pid: 812 });
         assert!(find().is_busy());
         become_("Z");
-        assert_eq!(find(), Completer::Absent);
-        become_("S");
-        fs::remove_file(proc.path().join("812/fd/999")).unwrap();
-        symlink("/dev/null", proc.path().join("812/fd/999")).unwrap();
-        assert_eq!(find(), Completer::Absent, "another process that has got the number");
+        assert_eq!(find(), Completer::Dead { pid: 812, stranger: false });
     }
 }

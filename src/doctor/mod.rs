@@ -195,7 +195,7 @@ fn machine(world: &World<'_>) -> Vec<Finding> {
         Udevd::Unknown(doubt) => findings.push(all(&reason::UDEVD_UNKNOWN).with("detail", doubt.to_string())),
         Udevd::Absent | Udevd::Ending | Udevd::Running | Udevd::OnDemand | Udevd::StandIn => {}
     }
-    findings.extend(cookie::completer(world.service.completer));
+    findings.extend(cookie::completer(world.service.completer, &roots.proc));
     // Where there is no udevd at all, nobody reads rules either.
     if !world.service.is_stand_in() && !world.service.udevd.is_absent() {
         let finding = |fault: &Fault<'_>| crate::explain::device::rule_finding(&world.rules, fault, &all);

@@ -242,6 +242,7 @@ fn completer(completer: Completer) -> Vec<String> {
         Completer::Absent => Vec::new(),
         Completer::Running { pid, behind: false } => vec![format!("running (process {pid})")],
         Completer::Running { pid, behind: true } => vec![format!("running (process {pid}), with events left to look at")],
+        Completer::Dead { pid, .. } => vec![format!("dead (it was process {pid})")],
         Completer::Stopped { pid } => vec![format!("stopped (process {pid}: SIGSTOP, a debugger)")],
     }
 }

@@ -1,5 +1,7 @@
 //! What waits for a cookie, and whether it waits in vain.
 
+use std::path::Path;
+
 use super::world::World;
 use super::{Finding, Report, reason, word_of};
 use crate::completer::Completer;
@@ -10,7 +12,9 @@ use crate::devno::Devno;
 use crate::emit::cookies;
 use crate::error::Result;
 use crate::info::Roots;
+use crate::process::Process;
 use crate::rulefiles::Job;
+use crate::text::printable;
 use crate::udevd::Udevd;
 use crate::udevdb::Record;
 
@@ -71,7 +75,8 @@ fn explain_in(roots: &Roots, cookie: Cookie, report: Report, unprocessed: impl F
     if !unprocessed.is_empty() {
         facts.push(("Perhaps of", unprocessed));
     }
-    let findings = [finding(entry, &circumstances).with("remedy", remedy)].into_iter().chain(completer(service.completer)).collect();
+    let findings =
+        [finding(entry, &circumstances).with("remedy", remedy)].into_iter().chain(completer(service.completer, &roots.proc)).collect();
     let unknown = entry.value.is_none().then_some("what it waits for");
     Ok(Report { findings, facts, unknown, ..report })
 }
@@ -101,9 +106,15 @@ pub(crate) fn finding(entry: &Entry, circumstances: &Circumstances) -> Finding {
 }
 
 /// What is wrong with who would complete it.
-pub(crate) fn completer(completer: Completer) -> Option<Finding> {
+pub(crate) fn completer(completer: Completer, proc: &Path) -> Option<Finding> {
+    let finding = |reason, pid: u32| Some(Finding::new(reason).with("other", pid.to_string()));
     match completer {
-        Completer::Stopped { pid } => Some(Finding::new(&reason::COMPLETER_STOPPED).with("other", pid.to_string())),
+        Completer::Stopped { pid } => finding(&reason::COMPLETER_STOPPED, pid),
+        Completer::Dead { pid, stranger } => {
+            let named = || Process::read(proc, pid).map(|process| printable(&process.name)).unwrap_or_default();
+            let detail = if stranger { format!(", and {}[{pid}], a stranger, has its number now", named()) } else { String::new() };
+            finding(&reason::COMPLETER_DEAD, pid).map(|finding| finding.with("detail", detail))
+        }
         Completer::Absent | Completer::Running { .. } => None,
     }
 }

@@ -60,6 +60,11 @@ reasons! {
         "The resident completer (process {other}) is stopped (SIGSTOP, a debugger): the cookies that udev's rules leave to it wait.",
         ["Let it go on: kill -CONT {other}", "If a tool still hangs half a minute after that: dmhelper cookie reap"];
 
+    COMPLETER_DEAD: "completer-dead",
+        "The resident completer (process {other}) has died{detail}: udev's rules run a process for each cookie again.",
+        ["Start it again: systemctl restart dmhelper-completer (without systemd: dmhelper listen --complete-only)",
+            "Or do without it: rm /run/dmhelper/completer", "If a tool hangs: dmhelper cookie reap"];
+
     // What udevd recorded.
     NO_RECORD: "no-record", "udev has never processed {device}: it has no event left and no record of it.", ["{trigger}"];
     FORMER_RECORD: "former-record", "udev has not processed {device}: what it recorded under that number is an earlier device's.",

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, UnixCredentials, bind, getsockname,
     recvmsg, setsockopt, socket, sockopt,
@@ -90,22 +89,6 @@ impl Socket {
     fn with_credentials(fd: OwnedFd) -> Result<Self> {
         setsockopt(&fd, sockopt::PassCred, &true).map_err(|errno| Error::os("listen", "uevents", errno))?;
         Ok(Self { fd, failures: 0, control: cmsg_space!(UnixCredentials) })
-    }
-
-    /// The same socket under a descriptor of at least this number, which the limit of open files is raised for.
-    pub fn raised(self, min: i32) -> Result<Self> {
-        let wanted = min.unsigned_abs().into();
-        if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-            && soft <= wanted
-        {
-            // What is not permitted shows in the next call.
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(wanted + 1), hard);
-        }
-        match rustix::io::fcntl_dupfd_cloexec(&self.fd, min) {
-            Ok(fd) => Ok(Self { fd, ..self }),
-            Err(error) => Err(Error::io("open", format!("descriptor {min}").as_bytes(), &error.into())
-                .advise("the limit of open files is lower (ulimit -n, LimitNOFILE=)")),
-        }
     }
 
     /// A failure passes mostly, and what waits in the kernel goes on waiting; but whatever it was, an event may have gone

@@ -6,9 +6,6 @@ use crate::listen::completer::surroundings::{self, Elsewhere};
 use crate::listen::completer::{Residence, inherited};
 use crate::uevent::socket::Socket;
 
-/// The socket's descriptor: one that no process opens by chance that gets our number after we are gone.
-const DESCRIPTOR: i32 = 999;
-
 /// `dmhelper listen --complete-only`. Tells the program's exit status.
 pub(super) fn run(options: &Listen) -> Result<u8> {
     // First: who is told to stop while it starts still has to read what waits in the socket.
@@ -17,7 +14,7 @@ pub(super) fn run(options: &Listen) -> Result<u8> {
     let right = Right::take(&roots.run_dmhelper)?;
     refuse_elsewhere(&roots)?;
     let held = inherited::socket(|name| std::env::var_os(name))?;
-    let socket = held.map_or_else(|| Socket::open(false, true, options.queue), Ok)?.raised(DESCRIPTOR)?;
+    let socket = held.map_or_else(|| Socket::open(false, true, options.queue), Ok)?;
     let mut residence = Residence::new(socket, right, &roots);
     service::harden();
     service::never_wait_to_log();

@@ -118,6 +118,7 @@ pub fn json(report: &Report) -> Result<String> {
                 Completer::Absent => "absent",
                 Completer::Running { .. } => "running",
                 Completer::Stopped { .. } => "stopped",
+                Completer::Dead { .. } => "dead",
             },
         },
         rules: report.rules.0.iter().map(rule).collect(),

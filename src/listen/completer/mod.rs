@@ -86,7 +86,7 @@ impl<'a> Residence<'a> {
     pub fn begin(&mut self) -> Result<()> {
         // Before the token: of one that has ended by then nothing was left to us.
         self.udevds.follow(self.roots, false);
-        self.right.publish(&self.socket)?;
+        self.right.publish()?;
         // After the token: what comes later has found it.
         self.judge.begin(seqnum(&self.roots.sys)?);
         Ok(())

@@ -1,15 +1,19 @@
 //! The right to be the completer, and the token that says who is.
+//!
+//! A process's number becomes another's, and any user can give a process of his the number of one that died, and the
+//! descriptor. So the token leads, through a descriptor of the completer's directory, to a file in it whose name nobody but
+//! root can know: `completer -> completer.d/PID -> /proc/PID/fd/N/NAME`.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::completer::TOKEN;
+use crate::completer::{PRIVATE, TOKEN};
 use crate::error::{Error, Result};
 
 /// Who has locked it is the completer. Only root can open it: a lock needs no more than that.
@@ -19,6 +23,8 @@ const LOCK: &str = "completer.lock";
 #[derive(Debug)]
 pub struct Right {
     run: PathBuf,
+    /// What only root may look into; the token leads through this descriptor.
+    private: File,
     /// Locked until this process ends, whichever way.
     _lock: File,
     /// Whether the one before us went without taking its token back.
@@ -26,7 +32,7 @@ pub struct Right {
 }
 
 impl Right {
-    /// Takes it; makes the directory where there is none.
+    /// Takes it; makes the directories where there are none.
     ///
     /// # Errors
     /// Somebody has it; a directory that cannot be made.
@@ -35,16 +41,24 @@ impl Right {
         DirBuilder::new().recursive(true).mode(0o755).create(run).map_err(failed)?;
         let path = run.join(LOCK);
         match lock(&path) {
-            Ok(Some(lock)) => Ok(Self { crashed: run.join(TOKEN).is_symlink(), run: run.to_path_buf(), _lock: lock }),
+            Ok(Some(lock)) => {
+                let private = private(&run.join(PRIVATE)).map_err(failed)?;
+                Ok(Self { crashed: run.join(TOKEN).is_symlink(), run: run.to_path_buf(), private, _lock: lock })
+            }
             Ok(None) => Err(Error::os("listen", "--complete-only", Errno::EADDRINUSE).advise("a completer runs already")),
             Err(error) => Err(Error::io("lock", path.as_os_str().as_bytes(), &error)),
         }
     }
 
-    /// From here on the rules leave cookies to whoever reads this socket.
-    pub fn publish(&self, socket: &impl AsFd) -> Result<()> {
-        let target = format!("/proc/{}/fd/{}", std::process::id(), socket.as_fd().as_raw_fd());
-        self.point(Path::new(&target))
+    /// From here on the rules leave cookies to this process.
+    pub fn publish(&self) -> Result<()> {
+        let directory = self.run.join(PRIVATE);
+        let failed = |error: io::Error| Error::io("make", directory.as_os_str().as_bytes(), &error);
+        let (pid, secret) = (std::process::id().to_string(), secret().map_err(failed)?);
+        File::create_new(directory.join(&secret)).map_err(failed)?;
+        let target = format!("/proc/{pid}/fd/{}/{secret}", self.private.as_raw_fd());
+        symlink(target, directory.join(&pid)).map_err(failed)?;
+        self.point(&Path::new(PRIVATE).join(pid))
     }
 
     /// From here on the rules run a process again. What they left to us before is still ours. If this process ends
@@ -68,6 +82,24 @@ impl Right {
     }
 }
 
+/// The directory, for root alone, and emptied: what is in it is of those before us, whose tokens lead nowhere from then on.
+fn private(path: &Path) -> io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let directory = File::open(path)?;
+    directory.set_permissions(Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        fs::remove_file(entry?.path())?;
+    }
+    Ok(directory)
+}
+
+/// A name that nobody can guess.
+fn secret() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
 /// The file, locked; `None` where another process has it.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
@@ -82,11 +114,9 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
 mod tests {
     use super::*;
     use crate::completer::Completer;
-    use crate::uevent::socket::{QUEUE, Socket};
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_token_stands_while_its_process_holds_the_socket() {
+    fn a_token_stands_while_its_process_lives_and_no_other_has_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let (run, proc) = (folder.path().join("dmhelper"), Path::new("/proc"));
         let find = || Completer::find(&run, proc);
@@ -94,33 +124,44 @@ mod tests {
         let right = Right::take(&run).unwrap();
         assert!(!right.crashed);
         assert!(Right::take(&run).is_err(), "there is one right");
-        // A number that no other test of this process gets in between.
-        let socket = Socket::open(false, true, QUEUE).unwrap().raised(900).unwrap();
-        right.publish(&socket).unwrap();
+        right.publish().unwrap();
         assert!(run.join(TOKEN).exists(), "what the rules test");
-        assert!(matches!(find(), Completer::Running { pid, .. } if pid == std::process::id()));
-        drop(socket);
-        assert!(!run.join(TOKEN).exists() && find() == Completer::Absent);
-        // A child of another test has a copy of it until its program runs.
+        let own = std::process::id();
+        assert!(matches!(find(), Completer::Running { pid, .. } if pid == own));
+        // Its process is dead: this one is another that has got its number and the descriptor.
+        let descriptor = right.private.as_raw_fd();
+        let secrets = || fs::read_dir(run.join(PRIVATE)).unwrap().count();
+        assert_eq!(secrets(), 2);
+        // A child of another test has a copy of the lock until its program runs.
         right._lock.unlock().unwrap();
-        drop(right);
+        let mut stranger = right;
+        stranger.private = File::open(folder.path()).unwrap();
+        assert_ne!(stranger.private.as_raw_fd(), descriptor);
+        assert!(!run.join(TOKEN).exists());
+        assert_eq!(find(), Completer::Dead { pid: own, stranger: true });
+        drop(stranger);
         let next = Right::take(&run).unwrap();
         assert!(next.crashed);
-        next.publish(&Socket::open(false, true, QUEUE).unwrap()).unwrap();
+        assert_eq!(secrets(), 0, "what the one before has left");
+        next.publish().unwrap();
         next.withdraw().unwrap();
         assert!(!run.join(TOKEN).exists() && run.join(TOKEN).is_symlink(), "a crash from here on shows");
+        assert_eq!(find(), Completer::Absent);
         next.give_up().unwrap();
         assert!(!run.join(TOKEN).is_symlink());
     }
 
     #[test]
-    fn only_who_may_open_the_lock_can_take_the_right() {
+    fn only_root_may_take_the_right_and_see_what_the_token_leads_to() {
         let folder = tempfile::tempdir().unwrap();
         let run = folder.path();
         // Any user can open the directory, and lock it.
         let directory = File::open(run).unwrap();
         directory.try_lock().unwrap();
+        fs::create_dir(run.join(PRIVATE)).unwrap();
         let _right = Right::take(run).unwrap();
-        assert_eq!(fs::metadata(run.join(LOCK)).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |name: &str| fs::metadata(run.join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(LOCK), mode(PRIVATE)), (0o600, 0o700));
+        assert_ne!(secret().unwrap(), secret().unwrap());
     }
 }

@@ -26,7 +26,7 @@ released systemctl enable --now dmhelper-completer.socket
 released dmsetup rename a b
 wait_until 30 test -e /run/dmhelper/completer
 assert_eq 'active active' "$(state socket) $(state service)"
-assert_eq "/proc/$(pid)/fd/999" "$(readlink /run/dmhelper/completer)" 'the token'
+assert_eq "completer.d/$(pid)" "$(readlink /run/dmhelper/completer)" 'the token'
 released dmsetup rename b a
 first=$(marked a)
 assert_eq "$(</sys/kernel/uevent_seqnum)" "$first" 'the mark'

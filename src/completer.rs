@@ -44,21 +44,23 @@ impl Completer {
     /// nobody else's to release.
     pub fn find(run: &Path, proc: &Path) -> Self {
         let Some((target, pid)) = fs::read_link(run.join(TOKEN)).ok().and_then(holder) else { return Completer::Absent };
-        let Some(process) = Process::read(proc, pid).filter(|process| !process.has_ended()) else {
-            return Completer::Dead { pid, stranger: false };
+        let process = match Process::read(proc, pid) {
+            Ok(Some(process)) if !process.has_ended() => process,
+            Ok(_) => return Completer::Dead { pid, stranger: false },
+            Err(_) => return Completer::Running { pid, behind: true },
         };
         match leads_on(&run.join(target), proc) {
             Ok(true) => {}
             Ok(false) => return Completer::Dead { pid, stranger: true },
             // An ordinary user sees the process only.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied && !process.is_roots(proc) => {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && process.is_roots(proc).is_ok_and(|roots| !roots) => {
                 return Completer::Dead { pid, stranger: true };
             }
             Err(_) => {}
         }
         match process.is_stopped() {
             true => Completer::Stopped { pid },
-            false => Completer::Running { pid, behind: is_behind(pid, proc) },
+            false => Completer::Running { pid, behind: is_behind(&process, proc) },
         }
     }
 
@@ -89,17 +91,10 @@ fn leads_on(link: &Path, proc: &Path) -> io::Result<bool> {
 }
 
 /// Whether events wait in one of its sockets. Who may not see them takes it that there are none.
-fn is_behind(pid: u32, proc: &Path) -> bool {
-    let process = proc.join(pid.to_string());
-    let sockets = fs::read_dir(process.join("fd")).and_then(|files| {
-        let inode = |entry: io::Result<fs::DirEntry>| entry.and_then(|entry| fs::read_link(entry.path())).map(|link| queued::inode(&link));
-        files
-            .map(inode)
-            .filter(|inode| !inode.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound))
-            .collect::<io::Result<Vec<_>>>()
-    });
-    match sockets.and_then(|sockets| Ok((sockets, fs::read(process.join("net/netlink"))?))) {
-        Ok((sockets, table)) => queued::rows(&table).any(|row| row.waiting && sockets.contains(&Some(row.inode))),
+fn is_behind(process: &Process, proc: &Path) -> bool {
+    let table = || fs::read(proc.join(format!("{}/net/netlink", process.pid)));
+    match process.sockets(proc).and_then(|sockets| Ok((sockets, table()?))) {
+        Ok((sockets, table)) => queued::rows(&table).any(|row| row.waiting && sockets.contains(&row.inode)),
         Err(error) => !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound),
     }
 }

@@ -1,7 +1,10 @@
 //! A process, as procfs shows it to everybody.
+//!
+//! One that ends while it is looked at is none. Whatever else fails is an error: that a process could not be looked at must
+//! never be taken for its not being there.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -21,18 +24,20 @@ pub struct Process {
 
 impl Process {
     /// The process of that number; `None` where there is none.
-    pub fn read(proc: &Path, pid: u32) -> Option<Self> {
-        Self::parse(pid, &fs::read(proc.join(format!("{pid}/stat"))).ok()?)
+    pub fn read(proc: &Path, pid: u32) -> io::Result<Option<Self>> {
+        let stat = unless_ended(fs::read(proc.join(format!("{pid}/stat"))))?;
+        Ok(stat.and_then(|stat| Self::parse(pid, &stat)))
     }
 
     /// All that are there.
-    pub fn all(proc: &Path) -> impl Iterator<Item = Self> {
-        Self::numbers(proc).filter_map(|pid| Self::read(proc, pid))
+    pub fn all(proc: &Path) -> io::Result<Vec<Self>> {
+        Self::numbers(proc)?.into_iter().filter_map(|pid| Self::read(proc, pid).transpose()).collect()
     }
 
     /// The numbers of all that are there.
-    pub fn numbers(proc: &Path) -> impl Iterator<Item = u32> + use<> {
-        fs::read_dir(proc).into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    pub fn numbers(proc: &Path) -> io::Result<Vec<u32>> {
+        let number = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_str()?.parse().ok()).transpose();
+        fs::read_dir(proc)?.filter_map(number).collect()
     }
 
     /// "PID (NAME) STATE PARENT …" of /proc/PID/stat. A name may hold anything, brackets as well.
@@ -84,17 +89,43 @@ impl Process {
 
     /// Whether root has started it: anybody's may have any name. The real user tells (the first of `Uid:`, the second is the
     /// effective one), as long as it runs no set-uid program, which may set that itself: sudo does while it asks for a password.
-    pub fn is_roots(&self, proc: &Path) -> bool {
-        let is_root = self.status(proc, "Uid:").get(..2).is_some_and(|users| users.iter().all(|user| user == "0"));
-        let program = || fs::metadata(proc.join(format!("{}/exe", self.pid)));
-        is_root && !program().is_ok_and(|program| program.mode() & 0o4000 != 0)
+    pub fn is_roots(&self, proc: &Path) -> io::Result<bool> {
+        if !self.status(proc, "Uid:")?.get(..2).is_some_and(|users| users.iter().all(|user| user == "0")) {
+            return Ok(false);
+        }
+        let program = unless_hidden(fs::metadata(proc.join(format!("{}/exe", self.pid))))?;
+        Ok(program.is_none_or(|program| program.mode() & 0o4000 == 0))
     }
 
-    /// The numbers of its sockets; `None` for those who may not see them.
-    pub fn sockets(&self, proc: &Path) -> Option<Vec<u64>> {
-        let entries = fs::read_dir(proc.join(format!("{}/fd", self.pid))).ok()?;
-        let inode = |entry: std::io::Result<fs::DirEntry>| queued::inode(&fs::read_link(entry.ok()?.path()).ok()?);
-        Some(entries.filter_map(inode).collect())
+    /// The numbers of its sockets.
+    pub fn sockets(&self, proc: &Path) -> io::Result<Vec<u64>> {
+        let entries = fs::read_dir(proc.join(format!("{}/fd", self.pid)))?;
+        // One that has been closed meanwhile is none.
+        let targets = entries.map(|entry| unless_ended(entry.and_then(|entry| fs::read_link(entry.path()))));
+        let targets: Vec<_> = targets.collect::<io::Result<_>>()?;
+        Ok(targets.into_iter().flatten().filter_map(|target| queued::inode(&target)).collect())
+    }
+
+    /// Whether it can do nothing as root: not one of its users is (real, effective, saved, of the file system), nor has it
+    /// CAP_SYS_ADMIN, which device-mapper wants. What it has in a user namespace of its own is nothing here.
+    pub fn is_ordinary(&self, proc: &Path) -> io::Result<bool> {
+        const SYS_ADMIN: u32 = 21; // linux/capability.h
+        let users = self.status(proc, "Uid:")?;
+        if users.len() != 4 || users.iter().any(|user| user == "0") {
+            return Ok(false);
+        }
+        // What is effective is permitted as well.
+        let permitted = self.status(proc, "CapPrm:")?;
+        let Some(permitted) = permitted.first().and_then(|set| u64::from_str_radix(set, 16).ok()) else { return Ok(false) };
+        if permitted & 1 << SYS_ADMIN == 0 {
+            return Ok(true);
+        }
+        let namespace = |process: &str| fs::read_link(proc.join(process).join("ns/user"));
+        match (namespace("self"), namespace(&self.pid.to_string())) {
+            (Ok(own), Ok(other)) => Ok(own != other),
+            (Err(error), _) | (_, Err(error)) if error.kind() != ErrorKind::PermissionDenied => Err(error),
+            _ => Ok(false),
+        }
     }
 
     /// Whether it has blocked this signal.
@@ -105,14 +136,32 @@ impl Process {
 
     /// Whether it has more numbers than the one that we see: one for each PID namespace.
     fn is_below(&self, proc: &Path) -> bool {
-        self.status(proc, "NSpid:").len() > 1
+        self.status(proc, "NSpid:").is_ok_and(|numbers| numbers.len() > 1)
     }
 
     /// The words of a line of /proc/PID/status.
-    fn status(&self, proc: &Path, line: &str) -> Vec<String> {
-        let status = fs::read_to_string(proc.join(format!("{}/status", self.pid))).unwrap_or_default();
+    fn status(&self, proc: &Path, line: &str) -> io::Result<Vec<String>> {
+        let status = unless_ended(fs::read(proc.join(format!("{}/status", self.pid))))?.unwrap_or_default();
+        let status = String::from_utf8_lossy(&status); // its name may hold anything
         let words = status.lines().find_map(|text| text.strip_prefix(line)).unwrap_or_default();
-        words.split_whitespace().map(str::to_owned).collect()
+        Ok(words.split_whitespace().map(str::to_owned).collect())
+    }
+}
+
+/// What a file of a process tells; `None` when the process has ended meanwhile, or the kernel has no such file.
+pub fn unless_ended<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ESRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same where everybody may look at his own processes only: `None` for others as well.
+pub fn unless_hidden<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+        other => unless_ended(other),
     }
 }
 
@@ -157,12 +206,12 @@ mod tests {
     fn sockets_are_told_from_other_descriptors() {
         let proc = tempfile::tempdir().unwrap();
         let process = Process::parse(8, b"8 (x) S 1").unwrap();
-        assert_eq!(process.sockets(proc.path()), None);
+        assert!(process.sockets(proc.path()).is_err());
         fs::create_dir_all(proc.path().join("8/fd")).unwrap();
         for (number, target) in ["socket:[7001]", "pipe:[7002]", "/dev/null"].iter().enumerate() {
             symlink(target, proc.path().join(format!("8/fd/{number}"))).unwrap();
         }
-        assert_eq!(process.sockets(proc.path()), Some(vec![7001]));
+        assert_eq!(process.sockets(proc.path()).unwrap(), [7001]);
     }
 
     #[test]
@@ -195,18 +244,64 @@ mod tests {
             [("Uid:\t0\t0\t0\t0\n", true), ("Uid:\t1000\t0\t0\t0\n", false), ("Uid:\t0\t1000\t0\t0\n", false), ("", false)]
         {
             fs::write(proc.path().join("8/status"), status).unwrap();
-            assert_eq!(process.is_roots(proc.path()), roots, "{status}");
+            assert_eq!(process.is_roots(proc.path()).unwrap(), roots, "{status}");
         }
         fs::write(proc.path().join("8/status"), "Uid:\t0\t0\t0\t0\n").unwrap();
         fs::write(proc.path().join("8/exe"), "").unwrap();
-        assert!(process.is_roots(proc.path()));
+        assert!(process.is_roots(proc.path()).unwrap());
         fs::set_permissions(proc.path().join("8/exe"), fs::Permissions::from_mode(0o4755)).unwrap();
-        assert!(!process.is_roots(proc.path()), "sudo that asks for a password has root's number everywhere");
+        assert!(!process.is_roots(proc.path()).unwrap(), "sudo that asks for a password has root's number everywhere");
+    }
+
+    #[test]
+    fn an_ordinary_process_has_nothing_of_roots() {
+        let proc = tempfile::tempdir().unwrap();
+        let process = Process::parse(8, b"8 (x) S 1").unwrap();
+        for name in ["self", "8"] {
+            fs::create_dir_all(proc.path().join(name).join("ns")).unwrap();
+            symlink("user:[1]", proc.path().join(name).join("ns/user")).unwrap();
+        }
+        let is_ordinary = |users: &str, permitted: &str| {
+            fs::write(proc.path().join("8/status"), format!("Name:\tx\nUid:\t{users}\nCapPrm:\t{permitted}\n")).unwrap();
+            process.is_ordinary(proc.path()).unwrap()
+        };
+        let (none, all, admin) = ("0000000000000000", "000001ffffffffff", "0000000000200000");
+        assert!(is_ordinary("7\t7\t7\t7", none));
+        for users in ["0\t7\t7\t7", "7\t0\t7\t7", "7\t7\t0\t7", "7\t7\t7\t0", "", "7"] {
+            assert!(!is_ordinary(users, none), "{users}");
+        }
+        for permitted in [all, admin, "", "x"] {
+            assert!(!is_ordinary("7\t7\t7\t7", permitted), "{permitted}");
+        }
+        assert!(is_ordinary("7\t7\t7\t7", "000001ffffdfffff"), "all but that");
+        fs::remove_file(proc.path().join("8/ns/user")).unwrap();
+        symlink("user:[2]", proc.path().join("8/ns/user")).unwrap();
+        assert!(is_ordinary("7\t7\t7\t7", all), "root in a user namespace of its own");
+        assert!(!is_ordinary("0\t0\t0\t0", all), "root all the same");
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_an_error_and_what_has_ended_is_none() {
+        let proc = tempfile::tempdir().unwrap();
+        assert_eq!(Process::read(proc.path(), 8).unwrap(), None);
+        fs::create_dir(proc.path().join("8")).unwrap();
+        symlink("stat", proc.path().join("8/stat")).unwrap(); // ELOOP
+        assert!(Process::read(proc.path(), 8).is_err() && Process::all(proc.path()).is_err());
+        assert!(Process::numbers(Path::new("/nonexistent")).is_err());
+        let error = |errno| Err::<(), _>(io::Error::from_raw_os_error(errno));
+        for errno in [nix::libc::ENOENT, nix::libc::ESRCH] {
+            assert_eq!(unless_ended(error(errno)).unwrap(), None);
+        }
+        for errno in [nix::libc::EMFILE, nix::libc::ENFILE, nix::libc::ENOMEM, nix::libc::EIO] {
+            assert!(unless_ended(error(errno)).is_err() && unless_hidden(error(errno)).is_err());
+        }
+        assert!(unless_ended(error(nix::libc::EACCES)).is_err());
+        assert_eq!(unless_hidden(error(nix::libc::EACCES)).unwrap(), None);
     }
 
     #[test]
     fn this_process_is_among_all() {
-        let own = Process::all(Path::new("/proc")).find(|process| process.pid == std::process::id()).unwrap();
+        let own = Process::all(Path::new("/proc")).unwrap().into_iter().find(|process| process.pid == std::process::id()).unwrap();
         assert!(!own.sees_other(Path::new("/proc"), Path::new("/")) && !own.is_below(Path::new("/proc")));
     }
 }

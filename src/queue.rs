@@ -5,6 +5,7 @@
 //! is a file; and in between udevd runs, while with nothing to do it sleeps.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::process::Process;
@@ -45,15 +46,16 @@ pub fn of(Look { udevd, processes, holder, .. }: &Look, run_udev: &Path, proc: &
     }
     // Somebody holds its place, or nobody knows who does: systemd, until it starts udevd, or `dmhelper listen`, which subscribes
     // to udevd's events as well.
-    let anybody = || queued::rows(&table(proc, holder.as_ref())).any(|row| row.groups & 1 != 0 && row.waiting);
+    let is_left = |table: Vec<u8>| queued::rows(&table).any(|row| row.groups & 1 != 0 && row.waiting);
+    let anybody = || table(proc, holder.as_ref()).is_none_or(is_left);
     if processes.is_empty() && !udevd.is_absent() && anybody() {
         return Backlog::Unsure { stopped };
     }
     for process in processes {
-        let sockets = process.sockets(proc);
-        let waiting = is_waiting(&table(proc, Some(process)), sockets.as_deref());
+        let sockets = process.sockets(proc).ok();
+        let waiting = table(proc, Some(process)).is_none_or(|table| is_waiting(&table, sockets.as_deref()));
         // An event that waits is read at once, unless udevd is stopped: then `queue` appears, and disappears.
-        if waiting || Process::read(proc, process.pid).is_none_or(|process| !process.is_asleep()) {
+        if waiting || !matches!(Process::read(proc, process.pid), Ok(Some(process)) if process.is_asleep()) {
             return Backlog::Unsure { stopped };
         }
     }
@@ -63,16 +65,19 @@ pub fn of(Look { udevd, processes, holder, .. }: &Look, run_udev: &Path, proc: &
 /// Whether one of them has subscribed to the kernel's events: what is sent from now on reaches it.
 pub(crate) fn is_subscribed(processes: &[Process], proc: &Path) -> bool {
     processes.iter().any(|process| {
-        let (table, sockets) = (table(proc, Some(process)), process.sockets(proc).unwrap_or_default());
+        let (table, sockets) = (table(proc, Some(process)).unwrap_or_default(), process.sockets(proc).unwrap_or_default());
         queued::rows(&table).any(|row| row.groups & 1 != 0 && sockets.contains(&row.inode))
     })
 }
 
-/// The kernel's table of netlink sockets, which is of one network namespace: the process's.
-fn table(proc: &Path, process: Option<&Process>) -> Vec<u8> {
-    let own = || fs::read(proc.join("net/netlink")).ok();
+/// The kernel's table of netlink sockets, which is of one network namespace: the process's. `None` where it cannot be read: an
+/// event may wait then.
+fn table(proc: &Path, process: Option<&Process>) -> Option<Vec<u8>> {
     let theirs = process.and_then(|process| fs::read(proc.join(format!("{}/net/netlink", process.pid))).ok());
-    theirs.or_else(own).unwrap_or_default()
+    match theirs.map_or_else(|| fs::read(proc.join("net/netlink")), Ok) {
+        Err(error) if error.kind() != ErrorKind::NotFound => None,
+        table => Some(table.unwrap_or_default()),
+    }
 }
 
 /// Whether kernel events wait in one of these sockets, or, where they are not known, in that of any other subscriber to
@@ -113,7 +118,7 @@ mod tests {
         assert_eq!(found(Udevd::Absent), Backlog::None, "whoever subscribes is no udevd");
         fs::write(proc.path().join("net/netlink"), TABLE.replace(" 768 ", " 0   ")).unwrap();
         assert_eq!(found(Udevd::StandIn), Backlog::Unsure { stopped: false }, "`listen` subscribes to more");
-        let holder = Process::read(Path::new("/proc"), std::process::id());
+        let holder = Process::read(Path::new("/proc"), std::process::id()).unwrap();
         fs::create_dir_all(proc.path().join(format!("{}/net", std::process::id()))).unwrap();
         fs::write(proc.path().join(format!("{}/net/netlink", std::process::id())), "").unwrap();
         let elsewhere = Look { udevd: Udevd::StandIn, busy: false, processes: Vec::new(), holder };
@@ -130,7 +135,7 @@ mod tests {
         let subscribed = |inode: u64| {
             let _ = fs::remove_file(proc.path().join("8/fd/3"));
             std::os::unix::fs::symlink(format!("socket:[{inode}]"), proc.path().join("8/fd/3")).unwrap();
-            is_subscribed(&Process::read(proc.path(), 8).into_iter().collect::<Vec<_>>(), proc.path())
+            is_subscribed(&Process::read(proc.path(), 8).unwrap().into_iter().collect::<Vec<_>>(), proc.path())
         };
         assert!(!subscribed(7001), "no table");
         fs::write(proc.path().join("net/netlink"), TABLE).unwrap();

@@ -13,6 +13,7 @@ pub(crate) mod socket;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -106,7 +107,9 @@ impl Look {
     pub fn take(run: &Path, proc: &Path) -> Self {
         // Before the processes: whoever holds it is there when they are read.
         let bound = [bound(&run.join("control")), bound(&run.join("io.systemd.Udev"))];
-        let candidates = Candidates::find(run, proc);
+        let Ok(candidates) = Candidates::find(run, proc) else {
+            return Self { udevd: Udevd::Unknown(Doubt::Processes), busy: has_queue(run), processes: Vec::new(), holder: None };
+        };
         let udevd = candidates.state(bound);
         let Candidates { listening, unclear, orphans, holder, .. } = candidates;
         let processes: Vec<_> = [listening, unclear, orphans].concat();
@@ -145,12 +148,13 @@ struct Candidates {
 }
 
 impl Candidates {
-    fn find(run: &Path, proc: &Path) -> Self {
+    fn find(run: &Path, proc: &Path) -> io::Result<Self> {
         let is_udevd = |process: &Process| NAMES.contains(&process.name.as_slice()) || process.name == WORKER;
         let is_other = |process: &Process| process.pid == 1 || matches!(process.name.as_slice(), b"systemd" | b"dmhelper");
-        let all = Process::all(proc).filter(|process| is_udevd(process) || is_other(process));
-        let roots = all.filter(|process| !process.has_ended() && process.is_roots(proc));
-        let (udevds, others): (Vec<_>, Vec<_>) = roots.partition(is_udevd);
+        let all = Process::all(proc)?.into_iter().filter(|process| is_udevd(process) || is_other(process));
+        let roots = all.filter(|process| !process.has_ended()).map(|process| Ok(process.is_roots(proc)?.then_some(process)));
+        let roots: Vec<_> = roots.filter_map(io::Result::transpose).collect::<io::Result<_>>()?;
+        let (udevds, others): (Vec<_>, Vec<_>) = roots.into_iter().partition(is_udevd);
         let heads = udevds.iter().filter(|process| udevds.iter().all(|other| other.pid != process.parent));
 
         let mut sockets = Sockets::read(run, proc);
@@ -184,7 +188,7 @@ impl Candidates {
         let mut holds = |process: &Process| sockets.listens(process) == Listens::Here && !is_elsewhere(process);
         let holder = others.into_iter().find(|process| listening.is_empty() && holds(process));
         let is_listed = sockets.is_any_left();
-        Self { listening, unclear, orphans, holder, is_inherited, elsewhere, is_listed, sees_all: sees_all(proc) }
+        Ok(Self { listening, unclear, orphans, holder, is_inherited, elsewhere, is_listed, sees_all: sees_all(proc) })
     }
 
     fn state(&self, bound: [Bound; 2]) -> Udevd {
@@ -219,7 +223,7 @@ impl Candidates {
 /// procfs's option hidepid, which hides the first process as well.
 fn sees_all(proc: &Path) -> bool {
     let is_below = fs::read_link(proc.join("self/ns/pid")).is_ok_and(|namespace| namespace != Path::new("pid:[4026531836]"));
-    !is_below && Process::read(proc, 1).is_some()
+    !is_below && matches!(Process::read(proc, 1), Ok(Some(_)))
 }
 
 /// Whether a process listens on a socket of the udevd that is asked about.
@@ -260,7 +264,7 @@ impl<'a> Sockets<'a> {
     }
 
     fn listens(&mut self, process: &Process) -> Listens {
-        let Some(inodes) = process.sockets(self.proc) else { return self.guess(process) };
+        let Ok(inodes) = process.sockets(self.proc) else { return self.guess(process) };
         let mut held: Vec<_> = self.here.iter().filter(|socket| inodes.contains(&socket.inode)).cloned().collect();
         if held.is_empty() && !inodes.is_empty() {
             // Perhaps in another network namespace.

@@ -1,6 +1,7 @@
 //! Every cookie of this IPC namespace, who waits for it, and what that means.
 
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use super::Key;
 use super::sem::Set;
 use super::sleepers::{sleepers, stopped, stopped_waiters, waiters};
 use crate::error::{Error, Result};
+use crate::process::{self, unless_ended};
 use crate::udevd::Udevd;
 
 /// One line of /proc/sysvipc/sem that is a cookie's. See proc(5).
@@ -140,16 +142,17 @@ impl Entry {
 /// and one if any is complete.
 pub fn take(proc: &Path) -> Result<(Vec<Entry>, usize)> {
     let (rows, sets) = table(proc)?;
-    let mut entries: Vec<Entry> = rows.into_iter().map(|row| entry(proc, row)).collect();
+    let failed = |error: io::Error| Error::io("look at", "the processes", &error);
+    let mut entries: Vec<Entry> = rows.into_iter().map(|row| entry(proc, row)).collect::<io::Result<_>>().map_err(failed)?;
     if entries.iter().any(|entry| entry.waiting > 0) {
-        let sleepers = sleepers(proc);
+        let sleepers = sleepers(proc).map_err(failed)?;
         for entry in entries.iter_mut().filter(|entry| entry.waiting > 0) {
             entry.waiters = waiters(entry, &sleepers);
         }
     }
     let is_complete = |entry: &Entry| (entry.value, entry.waiting) == (Some(0), 0);
     if entries.iter().any(is_complete) {
-        let stopped = stopped(proc);
+        let stopped = stopped(proc).map_err(failed)?;
         for entry in entries.iter_mut().filter(|entry| is_complete(entry)) {
             entry.stopped = stopped_waiters(entry, &stopped);
         }
@@ -167,25 +170,30 @@ fn table(proc: &Path) -> Result<(Vec<Row>, usize)> {
 }
 
 /// What the set itself tells.
-pub(super) fn entry(proc: &Path, row: Row) -> Entry {
+pub(super) fn entry(proc: &Path, row: Row) -> io::Result<Entry> {
     let set = Set::from_id(row.id);
     let last_pid = set.last_pid().ok().flatten();
-    let waiting = set.waiters().map_or(0, |(rise, zero)| rise.saturating_add(zero));
-    let last = last_pid.and_then(|pid| process(proc, pid));
-    Entry { row, value: set.value().ok(), waiting, waiters: Vec::new(), stopped: Rc::default(), last_pid, last }
+    // Without those who wait, the value means nothing.
+    let (value, waiting) = match (set.value(), set.waiters()) {
+        (Ok(value), Ok((rise, zero))) => (Some(value), rise.saturating_add(zero)),
+        _ => (None, 0),
+    };
+    let last = last_pid.map(|pid| process(proc, pid)).transpose()?.flatten();
+    Ok(Entry { row, value, waiting, waiters: Vec::new(), stopped: Rc::default(), last_pid, last })
 }
 
 /// Whether nothing has happened to the cookie since: no operation, no other waiter. The kernel's times are whole seconds; within
 /// one, the value and who operated last tell.
 pub fn is_unchanged(proc: &Path, then: &Entry) -> Result<bool> {
     let (rows, _) = table(proc)?;
-    let now = rows.into_iter().find(|row| *row == then.row).map(|row| entry(proc, row));
+    let now = rows.into_iter().find(|row| *row == then.row).map(|row| entry(proc, row)).transpose();
+    let now = now.map_err(|error| Error::io("look at", "the processes", &error))?;
     Ok(now.is_some_and(|now| (now.value, now.waiting, now.last_pid) == (then.value, then.waiting, then.last_pid)))
 }
 
-pub(super) fn process(proc: &Path, pid: u32) -> Option<Process> {
-    let name = fs::read(proc.join(pid.to_string()).join("comm")).ok()?;
-    Some(Process { pid, name: crate::text::printable(name.trim_ascii_end()) })
+pub(super) fn process(proc: &Path, pid: u32) -> io::Result<Option<Process>> {
+    let name = unless_ended(fs::read(proc.join(pid.to_string()).join("comm")))?;
+    Ok(name.map(|name| Process { pid, name: crate::text::printable(name.trim_ascii_end()) }))
 }
 
 /// The kernel's limit on semaphore sets of one namespace (SEMMNI), the fourth number of /proc/sys/kernel/sem.
@@ -194,17 +202,30 @@ pub fn limit(proc: &Path) -> Option<usize> {
 }
 
 /// The cookies that processes were started with in their environment: scripts in the middle of a transaction. What a
-/// shell has exported since it started shows in its children only.
-pub fn exported(proc: &Path) -> Vec<Key> {
-    let prefix = format!("{}=", super::transaction::ENVIRONMENT);
-    let processes = fs::read_dir(proc).into_iter().flatten().flatten();
-    let environments = processes.filter_map(|entry| fs::read(entry.path().join("environ")).ok());
-    let keys = environments.flat_map(|environment| {
-        let variables = environment.split(|&b| b == 0).filter_map(|variable| variable.strip_prefix(prefix.as_bytes()));
-        let cookies = variables.filter_map(|value| str::from_utf8(value).ok()?.parse::<super::Cookie>().ok()?.key());
-        cookies.collect::<Vec<_>>()
-    });
-    keys.collect()
+/// shell has exported since it started shows in its children only. Those of ordinary users do not count: no device is
+/// changed by them.
+///
+/// # Errors
+/// A process that could not be looked at: it may be the one.
+pub fn exported(proc: &Path) -> Result<Vec<Key>> {
+    let failed = |error: io::Error| Error::io("look at", "the processes", &error);
+    let mut keys = Vec::new();
+    for process in process::Process::all(proc).map_err(failed)? {
+        let environment = unless_ended(fs::read(proc.join(process.pid.to_string()).join("environ")));
+        let found = environment.as_ref().map_or(Vec::new(), |environment| cookies_in(environment.as_deref().unwrap_or_default()));
+        if (environment.is_err() || !found.is_empty()) && !process.is_ordinary(proc).map_err(failed)? {
+            environment.map_err(failed)?;
+            keys.extend(found);
+        }
+    }
+    Ok(keys)
+}
+
+/// The cookies in an environment.
+fn cookies_in(environment: &[u8]) -> Vec<Key> {
+    let value = |variable: &[u8]| Some(variable.strip_prefix(super::transaction::ENVIRONMENT.as_bytes())?.strip_prefix(b"=")?.to_vec());
+    let cookies = environment.split(|&b| b == 0).filter_map(value);
+    cookies.filter_map(|value| str::from_utf8(&value).ok()?.parse::<super::Cookie>().ok()?.key()).collect()
 }
 
 #[cfg(test)]
@@ -264,6 +285,28 @@ mod tests {
         let mut foreign = entry(1, 1, "lvcreate");
         foreign.row.creator = 1000;
         assert_eq!(verdict(&foreign, false, 9000), Verdict::Foreign);
+    }
+
+    #[test]
+    fn only_the_cookies_of_those_who_may_change_devices_are_kept() {
+        let proc = tempfile::tempdir().unwrap();
+        for (pid, user) in [(7, 0), (8, 1000)] {
+            let write = |name: &str, text: &str| fs::write(proc.path().join(format!("{pid}/{name}")), text).unwrap();
+            fs::create_dir(proc.path().join(pid.to_string())).unwrap();
+            write("stat", &format!("{pid} (sh) S 1 1"));
+            write("status", &format!("Uid:\t{user}\t{user}\t{user}\t{user}\nCapPrm:\t0000000000000000\n"));
+            write("environ", &format!("A=1\0DM_UDEV_COOKIE=0xd4d000{pid}\0"));
+        }
+        assert_eq!(exported(proc.path()).unwrap(), [Key::from_raw(0x0d4d_0007).unwrap()]);
+        let hide = |pid: u32| {
+            let path = proc.path().join(format!("{pid}/environ"));
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("environ", path).unwrap(); // ELOOP
+        };
+        hide(8);
+        assert_eq!(exported(proc.path()).unwrap().len(), 1);
+        hide(7);
+        assert!(exported(proc.path()).is_err());
     }
 
     #[test]

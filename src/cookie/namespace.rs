@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use super::completions::patiently;
 use super::sem::{Completion, Set};
 use super::{Cookie, Key};
 use crate::error::{Error, Result};
+use crate::process::{Process, unless_ended};
 
 /// Completes the cookie in this IPC namespace or, where root has none of it here, in the one other that has it. Leaves this
 /// process in a namespace of the others: for programs that end right after. Two others that have it are a collision: neither
@@ -23,12 +25,8 @@ pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Comple
         return Ok(completion);
     }
     let mut holders = Vec::new();
-    for namespace in others(proc) {
-        match setns(&namespace, CloneFlags::CLONE_NEWIPC) {
-            Ok(()) => {}
-            Err(Errno::EPERM) => return Err(failed(Errno::EPERM)),
-            Err(_) => continue, // It vanished with its last process.
-        }
+    for namespace in others(proc)? {
+        setns(&namespace, CloneFlags::CLONE_NEWIPC).map_err(failed)?;
         if let Some(set) = patiently(|| of_root(key)).map_err(failed)? {
             holders.push((namespace, set));
         }
@@ -58,19 +56,23 @@ fn of_root(key: Key) -> std::result::Result<Option<Set>, Errno> {
 }
 
 /// Every IPC namespace that some process lives in, but our own.
-fn others(proc: &Path) -> impl Iterator<Item = File> {
-    let own = fs::metadata(proc.join("self/ns/ipc")).map(|own| own.ino()).ok();
+///
+/// # Errors
+/// One that could not be looked at: it may be the one.
+fn others(proc: &Path) -> Result<Vec<File>> {
+    let failed = |error: io::Error| Error::io("look for", "IPC namespaces", &error);
+    let own = fs::metadata(proc.join("self/ns/ipc")).map_err(failed)?.ino();
     let mut namespaces = BTreeMap::new();
-    for entry in fs::read_dir(proc).into_iter().flatten().flatten() {
-        let path = entry.path().join("ns/ipc");
+    for pid in Process::numbers(proc).map_err(failed)? {
+        let path = proc.join(pid.to_string()).join("ns/ipc");
         // Looked at by number first: there are thousands of processes and a handful of namespaces.
-        let Ok(inode) = fs::metadata(&path).map(|namespace| namespace.ino()) else { continue };
-        if Some(inode) != own
+        let Some(inode) = unless_ended(fs::metadata(&path)).map_err(failed)?.map(|namespace| namespace.ino()) else { continue };
+        if inode != own
             && !namespaces.contains_key(&inode)
-            && let Ok(file) = File::open(&path)
+            && let Some(file) = unless_ended(File::open(&path)).map_err(failed)?
         {
             namespaces.insert(inode, file);
         }
     }
-    namespaces.into_values()
+    Ok(namespaces.into_values().collect())
 }

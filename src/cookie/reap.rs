@@ -34,8 +34,9 @@ pub enum Treatment {
     Keep(&'static str),
 }
 
-/// Treats only what is provably stuck. `is_exported` is asked at most once: it looks at every process.
-pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOnce() -> bool) -> Treatment {
+/// Treats only what is provably stuck. `is_exported` is asked at most once: it looks at every process, and may not be able to
+/// tell.
+pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOnce() -> Option<bool>) -> Treatment {
     let Circumstances { udevd, busy, now, older_than } = *circumstances;
     if older_than.is_some_and(|limit| entry.age(now) < limit) {
         return Treatment::Keep("younger than the limit");
@@ -61,8 +62,11 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
         Verdict::InUse if entry.last.is_some() => Treatment::Keep("the process that used it last is alive"),
         Verdict::InUse if busy || matches!(udevd, Udevd::Stopped | Udevd::Ending) => Treatment::Keep("udev has events left"),
         Verdict::InUse if matches!(udevd, Udevd::Unknown(_)) => Treatment::Keep("whether udevd runs is not known"),
-        Verdict::InUse if is_exported() => Treatment::Keep("a process holds it in DM_UDEV_COOKIE"),
-        Verdict::InUse => Treatment::Remove,
+        Verdict::InUse => match is_exported() {
+            Some(false) => Treatment::Remove,
+            Some(true) => Treatment::Keep("a process holds it in DM_UDEV_COOKIE"),
+            None => Treatment::Keep("a process may hold it in DM_UDEV_COOKIE: not all could be looked at"),
+        },
     }
 }
 
@@ -132,45 +136,46 @@ mod tests {
     #[test]
     fn only_a_waiter_that_udev_has_forgotten_is_released() {
         let waiting = entry(1, 1);
-        assert_eq!(reap(&waiting, &after(60), || false), Treatment::Complete);
-        assert!(matches!(reap(&waiting, &after(1), || false), Treatment::Keep(_)));
-        assert!(matches!(reap(&waiting, &Circumstances { busy: true, ..after(60) }, || false), Treatment::Keep(_)));
-        assert_eq!(reap(&waiting, &Circumstances { udevd: Udevd::Absent, ..after(60) }, || false), Treatment::Complete);
-        assert!(matches!(reap(&waiting, &Circumstances { udevd: Udevd::Absent, ..after(1) }, || false), Treatment::Keep(_)));
+        assert_eq!(reap(&waiting, &after(60), || Some(false)), Treatment::Complete);
+        assert!(matches!(reap(&waiting, &after(1), || Some(false)), Treatment::Keep(_)));
+        assert!(matches!(reap(&waiting, &Circumstances { busy: true, ..after(60) }, || Some(false)), Treatment::Keep(_)));
+        assert_eq!(reap(&waiting, &Circumstances { udevd: Udevd::Absent, ..after(60) }, || Some(false)), Treatment::Complete);
+        assert!(matches!(reap(&waiting, &Circumstances { udevd: Udevd::Absent, ..after(1) }, || Some(false)), Treatment::Keep(_)));
         let unused = entry(1, 0);
         for udevd in [Udevd::Stopped, Udevd::Ending, Udevd::Unknown(Doubt::Holder), Udevd::Unknown(Doubt::Process(812))] {
-            assert!(matches!(reap(&waiting, &Circumstances { udevd, ..after(60) }, || false), Treatment::Keep(_)), "{udevd:?}");
+            assert!(matches!(reap(&waiting, &Circumstances { udevd, ..after(60) }, || Some(false)), Treatment::Keep(_)), "{udevd:?}");
             let old = Circumstances { udevd, ..older_than(1, after(60)) };
-            assert!(matches!(reap(&unused, &old, || false), Treatment::Keep(_)), "{udevd:?}");
+            assert!(matches!(reap(&unused, &old, || Some(false)), Treatment::Keep(_)), "{udevd:?}");
         }
-        assert!(matches!(reap(&waiting, &older_than(90, after(60)), || false), Treatment::Keep(_)));
+        assert!(matches!(reap(&waiting, &older_than(90, after(60)), || Some(false)), Treatment::Keep(_)));
     }
 
     #[test]
     fn a_scripts_transaction_is_left_alone() {
         let script = entry(1, 0);
-        assert!(matches!(reap(&script, &after(9000), || false), Treatment::Keep(_)), "no age was named");
-        assert!(matches!(reap(&script, &older_than(60, after(9000)), || true), Treatment::Keep(_)), "its cookie is exported");
+        assert!(matches!(reap(&script, &after(9000), || Some(false)), Treatment::Keep(_)), "no age was named");
+        assert!(matches!(reap(&script, &older_than(60, after(9000)), || Some(true)), Treatment::Keep(_)), "its cookie is exported");
         let living = Entry { last: Some(census::Process { pid: 1, name: "sh".into() }), ..script.clone() };
-        assert!(matches!(reap(&living, &older_than(60, after(9000)), || false), Treatment::Keep(_)), "its maker lives");
-        assert!(matches!(reap(&script, &older_than(9999, after(60)), || false), Treatment::Keep(_)), "too young");
-        assert_eq!(reap(&script, &older_than(60, after(9000)), || false), Treatment::Remove);
+        assert!(matches!(reap(&living, &older_than(60, after(9000)), || Some(false)), Treatment::Keep(_)), "its maker lives");
+        assert!(matches!(reap(&script, &older_than(9999, after(60)), || Some(false)), Treatment::Keep(_)), "too young");
+        assert!(matches!(reap(&script, &older_than(60, after(9000)), || None), Treatment::Keep(_)), "nobody knows");
+        assert_eq!(reap(&script, &older_than(60, after(9000)), || Some(false)), Treatment::Remove);
     }
 
     #[test]
     fn what_a_killed_waiter_left_complete_is_removed() {
-        assert_eq!(reap(&entry(0, 0), &after(60), || false), Treatment::Remove);
-        assert!(matches!(reap(&entry(0, 0), &after(1), || false), Treatment::Keep(_)));
+        assert_eq!(reap(&entry(0, 0), &after(60), || Some(false)), Treatment::Remove);
+        assert!(matches!(reap(&entry(0, 0), &after(1), || Some(false)), Treatment::Keep(_)));
         let stopped = Entry { stopped: [census::Process { pid: 1, name: "lvcreate".into() }].into(), ..entry(0, 0) };
-        assert!(matches!(reap(&stopped, &after(9000), || false), Treatment::Keep(_)), "it may only be stopped");
-        assert_eq!(reap(&stopped, &older_than(60, after(9000)), || false), Treatment::Remove);
+        assert!(matches!(reap(&stopped, &after(9000), || Some(false)), Treatment::Keep(_)), "it may only be stopped");
+        assert_eq!(reap(&stopped, &older_than(60, after(9000)), || Some(false)), Treatment::Remove);
     }
 
     #[test]
     fn another_users_cookie_is_never_touched() {
         let mut foreign = entry(0, 0);
         foreign.row.creator = 1000;
-        assert!(matches!(reap(&foreign, &older_than(1, after(9000)), || false), Treatment::Keep(_)));
+        assert!(matches!(reap(&foreign, &older_than(1, after(9000)), || Some(false)), Treatment::Keep(_)));
         assert!(matches!(all(&foreign, &after(9000)), Treatment::Keep(_)));
     }
 

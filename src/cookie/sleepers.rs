@@ -3,13 +3,14 @@
 //! Of those that are stopped it counts none: a stop interrupts semop(2), and the tool begins to wait again when it goes on.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use nix::libc;
 
 use super::census::{self, Entry, Process};
-use crate::process;
+use crate::process::{self, unless_hidden};
 
 /// A process asleep in semop(2), or stopped, and the set it sleeps on where the kernel tells.
 pub(super) struct Sleeper {
@@ -49,36 +50,58 @@ fn sure(entry: &Entry, sleepers: &[Sleeper]) -> Vec<Process> {
     sleepers.iter().filter(|sleeper| sleeper.set == Some(entry.row.id)).map(|s| s.process.clone()).collect()
 }
 
-pub(super) fn sleepers(proc: &Path) -> Vec<Sleeper> {
-    let numbers = process::Process::numbers(proc);
-    of_this_namespace(proc, numbers.filter_map(|pid| Some((pid, asleep(&proc.join(pid.to_string()))?))))
+/// Processes that sleep in semop(2), as far as this user may see it.
+pub(super) fn sleepers(proc: &Path) -> io::Result<Vec<Sleeper>> {
+    let own = namespace(proc, "self")?;
+    let mut sleepers = Vec::new();
+    for pid in process::Process::numbers(proc)? {
+        if let Some(set) = asleep(&proc.join(pid.to_string()))?
+            && namespace(proc, &pid.to_string())? == own
+            && let Some(process) = census::process(proc, pid)?
+        {
+            sleepers.push(Sleeper { process, set });
+        }
+    }
+    Ok(sleepers)
 }
 
-/// Root's processes that are stopped.
-pub(super) fn stopped(proc: &Path) -> Stopped {
-    let stopped = process::Process::all(proc).filter(|process| process.is_stopped() && process.is_roots(proc));
-    let sleepers = of_this_namespace(proc, stopped.map(|process| (process.pid, asleep(&proc.join(process.pid.to_string())).flatten())));
-    Stopped { all: sleepers.iter().map(|sleeper| sleeper.process.clone()).collect(), sleepers }
+/// Root's processes that are stopped, in this IPC namespace for all that is known.
+pub(super) fn stopped(proc: &Path) -> io::Result<Stopped> {
+    let own = namespace(proc, "self")?;
+    let mut sleepers = Vec::new();
+    for process in process::Process::all(proc)?.into_iter().filter(process::Process::is_stopped) {
+        let other = namespace(proc, &process.pid.to_string())?;
+        if process.is_roots(proc)?
+            && other.is_none_or(|other| Some(other) == own)
+            && let Some(named) = census::process(proc, process.pid)?
+        {
+            sleepers.push(Sleeper { process: named, set: asleep(&proc.join(process.pid.to_string()))?.flatten() });
+        }
+    }
+    Ok(Stopped { all: sleepers.iter().map(|sleeper| sleeper.process.clone()).collect(), sleepers })
 }
 
-fn of_this_namespace(proc: &Path, sleepers: impl Iterator<Item = (u32, Option<i32>)>) -> Vec<Sleeper> {
-    let namespace = |process: &str| fs::read_link(proc.join(process).join("ns/ipc")).ok();
-    let own = namespace("self");
-    let here = sleepers.filter(|(pid, _)| namespace(&pid.to_string()) == own);
-    here.filter_map(|(pid, set)| Some(Sleeper { process: census::process(proc, pid)?, set })).collect()
+/// The IPC namespace of a process; `None` when it has ended, or may not be looked at.
+fn namespace(proc: &Path, process: &str) -> io::Result<Option<PathBuf>> {
+    unless_hidden(fs::read_link(proc.join(process).join("ns/ipc")))
 }
 
 /// Whether the process sleeps in semop or semtimedop: by its system call's number and first argument, or, on kernels
-/// without that file, by its kernel stack.
-fn asleep(directory: &Path) -> Option<Option<i32>> {
-    if let Ok(call) = fs::read_to_string(directory.join("syscall")) {
-        let mut words = call.split_whitespace();
-        let number: libc::c_long = words.next()?.parse().ok()?;
-        let set = words.next()?.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok())?;
-        return (number == libc::SYS_semop || number == libc::SYS_semtimedop).then(|| i32::try_from(set).ok());
+/// without that file, by its kernel stack. What may not be read tells of none.
+fn asleep(directory: &Path) -> io::Result<Option<Option<i32>>> {
+    if let Some(call) = unless_hidden(fs::read_to_string(directory.join("syscall")))? {
+        return Ok(set_of(&call));
     }
-    let stack = fs::read_to_string(directory.join("stack")).ok()?;
-    stack.contains("semtimedop").then_some(None)
+    let stack = unless_hidden(fs::read_to_string(directory.join("stack")))?;
+    Ok(stack.filter(|stack| stack.contains("semtimedop")).map(|_| None))
+}
+
+/// The set that a process operates on whose system call is this one (proc(5), /proc/PID/syscall).
+fn set_of(call: &str) -> Option<Option<i32>> {
+    let mut words = call.split_whitespace();
+    let number: libc::c_long = words.next()?.parse().ok()?;
+    let set = words.next()?.strip_prefix("0x").and_then(|hex| u64::from_str_radix(hex, 16).ok())?;
+    (number == libc::SYS_semop || number == libc::SYS_semtimedop).then(|| i32::try_from(set).ok())
 }
 
 #[cfg(test)]
@@ -89,15 +112,18 @@ mod tests {
     fn a_sleeper_is_found_by_its_system_call_or_its_stack() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
-        assert_eq!(asleep(directory.path()), None);
+        assert_eq!(asleep(directory.path()).unwrap(), None);
         write("stack", "[<0>] __do_semtimedop+0x6ca/0x789\n");
-        assert_eq!(asleep(directory.path()), Some(None));
+        assert_eq!(asleep(directory.path()).unwrap(), Some(None));
         write("syscall", &format!("{} 0x7 0x7ffe 0x1 0x0 0x0 0x0 0x7ffe 0x7f\n", libc::SYS_semop));
-        assert_eq!(asleep(directory.path()), Some(Some(7)));
+        assert_eq!(asleep(directory.path()).unwrap(), Some(Some(7)));
         write("syscall", "0 0x7 0x7ffe 0x1 0x0 0x0 0x0 0x7ffe 0x7f\n");
-        assert_eq!(asleep(directory.path()), None);
+        assert_eq!(asleep(directory.path()).unwrap(), None);
         write("syscall", "running\n");
-        assert_eq!(asleep(directory.path()), None);
+        assert_eq!(asleep(directory.path()).unwrap(), None);
+        fs::remove_file(directory.path().join("syscall")).unwrap();
+        std::os::unix::fs::symlink("syscall", directory.path().join("syscall")).unwrap(); // ELOOP
+        assert!(asleep(directory.path()).is_err());
     }
 
     #[test]
@@ -114,7 +140,8 @@ mod tests {
         }
         let row = Row { key: Key::from_raw(0x0d4d_0001).unwrap(), id: 5, creator: 0, operated: 1, changed: 1 };
         let found = || {
-            let mut pids: Vec<_> = stopped_waiters(&census::entry(proc.path(), row), &stopped(proc.path())).iter().map(|p| p.pid).collect();
+            let mut pids: Vec<_> =
+                stopped_waiters(&census::entry(proc.path(), row).unwrap(), &stopped(proc.path()).unwrap()).iter().map(|p| p.pid).collect();
             pids.sort_unstable();
             pids
         };

@@ -116,7 +116,7 @@ fn mount_points(survey: &Survey<'_>, devno: Devno) -> Vec<String> {
     // One process of each namespace is enough: mountinfo may be long, and there may be thousands.
     let mut namespaces = BTreeMap::new();
     let own = fs::read_link(proc.join("self/ns/mnt")).ok();
-    for pid in Process::numbers(proc) {
+    for pid in Process::numbers(proc).unwrap_or_default() {
         if let Ok(namespace) = fs::read_link(proc.join(pid.to_string()).join("ns/mnt")) {
             namespaces.entry(namespace).or_insert(pid);
         }
@@ -139,7 +139,7 @@ fn openers(proc: &Path, devno: Devno) -> Vec<String> {
                 && fs::metadata(&file).is_ok_and(|file| file.file_type().is_block_device() && Devno::from_rdev(file.rdev()) == devno)
         })
     };
-    Process::numbers(proc).filter(has_it_open).map(|pid| process(proc, pid)).collect()
+    Process::numbers(proc).unwrap_or_default().into_iter().filter(has_it_open).map(|pid| process(proc, pid)).collect()
 }
 
 /// `name[number]`, as logs write it.

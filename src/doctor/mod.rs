@@ -212,7 +212,7 @@ fn cookies(world: &World<'_>) -> Vec<Finding> {
     let circumstances = world.service.circumstances();
     for entry in &entries {
         // Only what is provably stuck: `dmhelper cookie reap` would treat it.
-        if !matches!(reap::reap(entry, &circumstances, || false), Treatment::Keep(_)) {
+        if !matches!(reap::reap(entry, &circumstances, || Some(false)), Treatment::Keep(_)) {
             findings.push(cookie::finding(entry, &circumstances));
         }
     }

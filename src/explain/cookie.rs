@@ -86,7 +86,7 @@ pub(super) fn stuck(world: &World<'_>) -> Vec<Finding> {
     // Who may not look has the devices' own facts.
     let Ok((entries, _)) = census::take(&world.places.roots.proc) else { return Vec::new() };
     let circumstances = world.service.circumstances();
-    let is_stuck = |entry: &&Entry| reap::reap(entry, &circumstances, || false) == Treatment::Complete;
+    let is_stuck = |entry: &&Entry| reap::reap(entry, &circumstances, || Some(false)) == Treatment::Complete;
     entries.iter().filter(is_stuck).map(|entry| finding(entry, &circumstances)).collect()
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn completer(completer: Completer, proc: &Path) -> Option<Finding> {
     match completer {
         Completer::Stopped { pid } => finding(&reason::COMPLETER_STOPPED, pid),
         Completer::Dead { pid, stranger } => {
-            let named = || Process::read(proc, pid).map(|process| printable(&process.name)).unwrap_or_default();
+            let named = || Process::read(proc, pid).ok().flatten().map(|process| printable(&process.name)).unwrap_or_default();
             let detail = if stranger { format!(", and {}[{pid}], a stranger, has its number now", named()) } else { String::new() };
             finding(&reason::COMPLETER_DEAD, pid).map(|finding| finding.with("detail", detail))
         }

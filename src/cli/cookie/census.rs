@@ -78,10 +78,12 @@ impl Reap {
     pub(super) fn run(self) -> Result<()> {
         let circumstances = circumstances(age(self.older_than)?)?;
         let exported = std::cell::OnceCell::new();
-        treat_all(self.yes, &circumstances, |entry| {
-            let is_exported = || exported.get_or_init(|| census::exported(Path::new(PROC))).contains(&entry.row.key);
-            reap::reap(entry, &circumstances, is_exported)
-        })
+        let treated = treat_all(self.yes, &circumstances, |entry| {
+            let exported = || exported.get_or_init(|| census::exported(Path::new(PROC)));
+            reap::reap(entry, &circumstances, || exported().as_ref().ok().map(|keys| keys.contains(&entry.row.key)))
+        });
+        // What could not be told has kept cookies.
+        exported.into_inner().transpose().and(treated)
     }
 }
 

@@ -98,7 +98,7 @@ impl Search {
 
 /// Completes it if it is stuck and was so, for all that was seen, for so long; `None` when that cannot be told yet.
 fn release(entry: &Entry, circumstances: &Circumstances, unchanged: Duration) -> Option<u64> {
-    match reap::reap(entry, circumstances, || false) {
+    match reap::reap(entry, circumstances, || Some(false)) {
         Treatment::Complete if circumstances.busy || unchanged < GRACE => return None,
         Treatment::Complete => {}
         Treatment::Remove => return Some(0),

@@ -101,7 +101,7 @@ assert_no_cookies
 say 'a socket that never works again ends it, and is not asked for ever'
 start_listen
 fail_calls "$job" recvmsg ENOMEM
-dmsetup create --noudevsync --notable a
+dmsetup create --noudevsync a --table "$table"
 status=0
 wait_for_job "$job" || status=$?
 work

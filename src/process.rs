@@ -31,13 +31,20 @@ impl Process {
 
     /// All that are there.
     pub fn all(proc: &Path) -> io::Result<Vec<Self>> {
-        Self::numbers(proc)?.into_iter().filter_map(|pid| Self::read(proc, pid).transpose()).collect()
+        let mut processes = Vec::new();
+        for pid in Self::numbers(proc)? {
+            processes.extend(Self::read(proc, pid)?);
+        }
+        Ok(processes)
     }
 
     /// The numbers of all that are there.
     pub fn numbers(proc: &Path) -> io::Result<Vec<u32>> {
-        let number = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_str()?.parse().ok()).transpose();
-        fs::read_dir(proc)?.filter_map(number).collect()
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(proc)? {
+            numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
+        Ok(numbers)
     }
 
     /// "PID (NAME) STATE PARENT …" of /proc/PID/stat. A name may hold anything, brackets as well.
@@ -99,11 +106,13 @@ impl Process {
 
     /// The numbers of its sockets.
     pub fn sockets(&self, proc: &Path) -> io::Result<Vec<u64>> {
-        let entries = fs::read_dir(proc.join(format!("{}/fd", self.pid)))?;
-        // One that has been closed meanwhile is none.
-        let targets = entries.map(|entry| unless_ended(entry.and_then(|entry| fs::read_link(entry.path()))));
-        let targets: Vec<_> = targets.collect::<io::Result<_>>()?;
-        Ok(targets.into_iter().flatten().filter_map(|target| queued::inode(&target)).collect())
+        let mut sockets = Vec::new();
+        for entry in fs::read_dir(proc.join(format!("{}/fd", self.pid)))? {
+            // One that has been closed meanwhile is none.
+            let target = unless_ended(entry.and_then(|entry| fs::read_link(entry.path())))?;
+            sockets.extend(target.and_then(|target| queued::inode(&target)));
+        }
+        Ok(sockets)
     }
 
     /// Whether it can do nothing as root: not one of its users is (real, effective, saved, of the file system), nor has it
@@ -130,7 +139,8 @@ impl Process {
 
     /// Whether it has blocked this signal.
     pub fn blocks(&self, proc: &Path, signal: i32) -> bool {
-        let blocked = self.status(proc, "SigBlk:").first().and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
+        let blocked = self.status(proc, "SigBlk:").unwrap_or_default();
+        let blocked = blocked.first().and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or_default();
         signal > 0 && blocked >> (signal - 1) & 1 == 1
     }
 

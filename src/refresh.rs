@@ -26,7 +26,7 @@ use crate::text::printable;
 use crate::udevd::Udevd;
 use crate::udevdb::Record;
 use crate::uevent::Source;
-use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Received, Socket};
+use crate::uevent::socket::{DATAGRAM_MAX, QUEUE, Received, Socket, loss};
 
 /// How often it is looked whether udevd has nothing left: for who stands in for it and sends no event on.
 const RECHECK: Duration = Duration::from_millis(50);
@@ -135,7 +135,7 @@ fn wait(places: &Places, socket: &mut Socket, asked: &Asked<'_>, deadline: Optio
                 },
                 Received::Event(..) | Received::Dropped => {}
                 // The answer may be among the lost: udevd's backlog tells as well.
-                Received::Overrun => log::warn!("refresh: the queue of events overran"),
+                Received::Lost(errno) => log::warn!("refresh: {}", loss(errno)),
                 Received::Empty => break,
             }
         }

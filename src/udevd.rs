@@ -151,9 +151,12 @@ impl Candidates {
     fn find(run: &Path, proc: &Path) -> io::Result<Self> {
         let is_udevd = |process: &Process| NAMES.contains(&process.name.as_slice()) || process.name == WORKER;
         let is_other = |process: &Process| process.pid == 1 || matches!(process.name.as_slice(), b"systemd" | b"dmhelper");
-        let all = Process::all(proc)?.into_iter().filter(|process| is_udevd(process) || is_other(process));
-        let roots = all.filter(|process| !process.has_ended()).map(|process| Ok(process.is_roots(proc)?.then_some(process)));
-        let roots: Vec<_> = roots.filter_map(io::Result::transpose).collect::<io::Result<_>>()?;
+        let mut roots = Vec::new();
+        for process in Process::all(proc)? {
+            if (is_udevd(&process) || is_other(&process)) && !process.has_ended() && process.is_roots(proc)? {
+                roots.push(process);
+            }
+        }
         let (udevds, others): (Vec<_>, Vec<_>) = roots.into_iter().partition(is_udevd);
         let heads = udevds.iter().filter(|process| udevds.iter().all(|other| other.pid != process.parent));
 

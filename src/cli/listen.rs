@@ -238,7 +238,7 @@ impl EventCommand {
             Err(error) => {
                 // Whatever is wrong with us: nobody is to wait for it.
                 if let Some(key) = event.cookie().and_then(|cookie| cookie.key()) {
-                    let _ = completions::patiently(|| crate::cookie::sem::complete(key));
+                    let _ = completions::patiently(&mut || crate::cookie::sem::complete(key));
                 }
                 Err(error)
             }

@@ -101,11 +101,22 @@ impl Completions {
 }
 
 /// For programs that do this one thing: tries for a moment.
-pub fn patiently<T>(mut operation: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+pub fn patiently(operation: &mut dyn FnMut() -> Result<Completion, Errno>) -> Result<Completion, Errno> {
+    match operation() {
+        Err(errno) if may_pass(errno) => again(operation),
+        other => other,
+    }
+}
+
+/// Apart from the first attempt, which mostly is the last: it takes no page of memory for this.
+#[cold]
+#[inline(never)]
+fn again(operation: &mut dyn FnMut() -> Result<Completion, Errno>) -> Result<Completion, Errno> {
     let deadline = Instant::now() + PATIENCE;
     loop {
+        thread::sleep(PAUSE);
         match operation() {
-            Err(errno) if may_pass(errno) && Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(errno) if may_pass(errno) && Instant::now() < deadline => {}
             other => return other,
         }
     }
@@ -151,7 +162,7 @@ mod tests {
     #[test]
     fn an_operation_is_tried_until_it_succeeds_or_cannot() {
         let mut errors = vec![Errno::EIO, Errno::ENOMEM];
-        assert_eq!(patiently(|| errors.pop().map_or(Ok(7), Err)), Ok(7));
-        assert_eq!(patiently(|| Err::<(), _>(Errno::EACCES)), Err(Errno::EACCES));
+        assert_eq!(patiently(&mut || errors.pop().map_or(Ok(Completion::Done), Err)), Ok(Completion::Done));
+        assert_eq!(patiently(&mut || Err(Errno::EACCES)), Err(Errno::EACCES));
     }
 }

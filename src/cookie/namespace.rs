@@ -20,14 +20,14 @@ use crate::process::{Process, unless_ended};
 /// is touched.
 pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Completion> {
     let failed = |errno| Error::os("complete cookie", cookie.to_string(), errno);
-    let completion = patiently(|| of_root(key)?.map_or(Ok(Completion::Gone), Set::complete)).map_err(failed)?;
+    let completion = patiently(&mut || of_root(key)?.map_or(Ok(Completion::Gone), Set::complete)).map_err(failed)?;
     if completion != Completion::Gone {
         return Ok(completion);
     }
     let mut holders = Vec::new();
     for namespace in others(proc)? {
         setns(&namespace, CloneFlags::CLONE_NEWIPC).map_err(failed)?;
-        if let Some(set) = patiently(|| of_root(key)).map_err(failed)? {
+        if let Some(set) = of_root(key).map_err(failed)? {
             holders.push((namespace, set));
         }
     }
@@ -35,7 +35,7 @@ pub fn complete_anywhere(cookie: Cookie, key: Key, proc: &Path) -> Result<Comple
         [] => Ok(Completion::Gone),
         [(namespace, set)] => {
             setns(namespace, CloneFlags::CLONE_NEWIPC).map_err(failed)?;
-            patiently(|| set.complete()).map_err(failed)
+            patiently(&mut || set.complete()).map_err(failed)
         }
         many => Err(Error::malformed(
             "complete cookie",

@@ -49,6 +49,7 @@ pub enum Waited {
 }
 
 /// Completes one event of the cookie: subtracts 1 without waiting. Two system calls; interrupted ones are made again.
+#[inline(always)] // where it is called, for a process that does nothing else: each page of code costs it a fault
 pub fn complete(key: Key) -> Result<Completion, Errno> {
     match Set::open(key) {
         Ok(set) => set.complete(),
@@ -85,6 +86,7 @@ impl Set {
         Self::get(key, 0)
     }
 
+    #[inline(always)]
     fn get(key: Key, flags: libc::c_int) -> Result<Self, Errno> {
         // SAFETY: `int semget(key_t key, int nsems, int semflg)` takes integers only.
         Errno::result(unsafe { libc::semget(key.value().cast_signed(), 1, flags) }).map(Set)

@@ -72,7 +72,7 @@ fn places(proc: &Path, devno: Devno) -> BTreeSet<Place> {
     let here: BTreeSet<Vec<u8>> = places.iter().map(|place| place.at.clone()).collect();
     // One process of each is enough: there may be thousands.
     let mut namespaces = BTreeSet::from([own]);
-    for pid in Process::numbers(proc) {
+    for pid in Process::numbers(proc).unwrap_or_default() {
         let directory = proc.join(pid.to_string());
         let Ok(namespace) = fs::read_link(directory.join("ns/mnt")) else { continue };
         if namespaces.insert(namespace) {
@@ -124,7 +124,7 @@ fn openers(proc: &Path, is_it: impl Fn(&Path) -> bool) -> Vec<String> {
         let files = fs::read_dir(proc.join(pid.to_string()).join("fd")).into_iter().flatten().flatten();
         files.map(|file| file.path()).any(|file| fs::read_link(&file).is_ok_and(|target| target.starts_with("/dev")) && is_it(&file))
     };
-    Process::numbers(proc).filter(holds).map(|pid| name(proc, pid)).collect()
+    Process::numbers(proc).unwrap_or_default().into_iter().filter(holds).map(|pid| name(proc, pid)).collect()
 }
 
 /// `NAME[PID]`, as logs write it.

@@ -62,7 +62,7 @@ reasons! {
 
     COMPLETER_DEAD: "completer-dead",
         "The resident completer (process {other}) has died{detail}: udev's rules run a process for each cookie again.",
-        ["Start it again: systemctl restart dmhelper-completer (without systemd: dmhelper listen --complete-only)",
+        ["Start it again: systemctl restart dmhelper-completer", "Without systemd: dmhelper listen --complete-only",
             "Or do without it: rm /run/dmhelper/completer", "If a tool hangs: dmhelper cookie reap"];
 
     // What udevd recorded.

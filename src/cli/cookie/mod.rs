@@ -121,9 +121,8 @@ impl Complete {
         let Some(key) = cookie.key() else { return Ok(()) };
         let completion = match self.any_ipc_namespace {
             true => namespace::complete_anywhere(cookie, key, Path::new("/proc"))?,
-            false => {
-                completions::patiently(|| sem::complete(key)).map_err(|errno| Error::os("complete cookie", cookie.to_string(), errno))?
-            }
+            false => completions::patiently(&mut || sem::complete(key))
+                .map_err(|errno| Error::os("complete cookie", cookie.to_string(), errno))?,
         };
         let scope = if self.any_ipc_namespace { "in any IPC namespace" } else { "in this IPC namespace" };
         match completion {

@@ -85,7 +85,7 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let roots = Roots { run_udev: run.path().into(), proc: run.path().join("proc"), ..Roots::default() };
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let process = Process::read(Path::new("/proc"), child.id()).unwrap();
+        let process = Process::read(Path::new("/proc"), child.id()).unwrap().unwrap();
         let mut udevds = Udevds::default();
         assert!(!udevds.follow(&roots, false), "none is there");
         assert!(udevds.follow(&roots, true), "one has sent something on");

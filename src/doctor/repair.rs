@@ -31,6 +31,13 @@ pub enum Repair {
         /// The device.
         devno: Devno,
     },
+    /// Make the node, which this /dev lacks, and to which the device's link leads.
+    Node {
+        /// The kernel's name of it.
+        node: String,
+        /// The device.
+        devno: Devno,
+    },
     /// Remove what is left over.
     Remove(String),
 }
@@ -39,9 +46,14 @@ pub enum Repair {
 pub(super) fn of(world: &World<'_>, facts: &Facts, link: &Link) -> Option<Repair> {
     let unwanted = facts.info.udev.as_ref().is_some_and(|record| record.flags().contains(Flags::DISABLE_DM_RULES));
     let wanted = link.path.starts_with("mapper/") && link.expected && !unwanted && !world.service.busy;
-    let node = String::from_utf8(world.survey.sysfs(facts.info.device.devno).kernel_name()?).ok()?;
-    let in_the_way = matches!(link.found, Found::Other(_));
-    (wanted && !in_the_way).then(|| Repair::Link { path: link.path.clone(), node, devno: facts.info.device.devno })
+    let devno = facts.info.device.devno;
+    let node = String::from_utf8(world.survey.sysfs(devno).kernel_name()?).ok()?;
+    match link.found {
+        _ if !wanted => None,
+        Found::Other(_) => None, // in the way
+        Found::NoNode(other) if other == devno => Some(Repair::Node { node, devno }),
+        _ => Some(Repair::Link { path: link.path.clone(), node, devno }),
+    }
 }
 
 impl Repair {
@@ -51,6 +63,8 @@ impl Repair {
         match (self, done) {
             (Repair::Link { path, node, .. }, true) => format!("linked /dev/{} to {node}", text(path)),
             (Repair::Link { path, node, .. }, false) => format!("would link /dev/{} to {node}", text(path)),
+            (Repair::Node { node, .. }, true) => format!("made /dev/{node}"),
+            (Repair::Node { node, .. }, false) => format!("would make /dev/{node}"),
             (Repair::Remove(path), true) => format!("removed /dev/{}", text(path)),
             (Repair::Remove(path), false) => format!("would remove /dev/{}", text(path)),
         }
@@ -60,16 +74,17 @@ impl Repair {
     fn apply(&self, places: &Places) -> Result<bool> {
         let mut dev = Dev::new(&places.roots.dev);
         let sys = &places.roots.sys;
+        // The number may be another device's by now, or nobody's.
+        let still_its = |node: &str, devno: Devno| Sysfs::new(sys, devno).kernel_name().as_deref() == Some(node.as_bytes());
         match self {
             Repair::Link { path, node, devno } => {
-                // The number may be another device's by now, or nobody's.
-                let name = Sysfs::new(sys, *devno).kernel_name();
-                if name.as_deref() != Some(node.as_bytes()) || !still_named(places, *devno, path) {
+                if !still_its(node, *devno) || !still_named(places, *devno, path) {
                     return Ok(false);
                 }
                 dev.node(node, *devno)?;
                 dev.link(path, node)
             }
+            Repair::Node { node, devno } => Ok(still_its(node, *devno) && dev.node(node, *devno)?),
             Repair::Remove(path) => {
                 let exists = |devno: Devno| Sysfs::new(sys, devno).kernel_name().is_some();
                 let stale = match links::look(&places.roots, path) {

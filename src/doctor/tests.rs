@@ -65,12 +65,14 @@ fn what_is_wrong_with_udevd_is_told_and_nothing_of_its_is_to_be_removed() {
     assert!(reason::ALL.iter().flat_map(|reason| reason.steps).all(|step| !step.contains("rm {other}") || !step.contains("control")));
 }
 
+/// Its link in /dev/mapper is udev's business.
+fn unflagged(places: &Places) {
+    let text = "S:mapper/vg-my--data\nE:DM_NAME=vg-my--data\nE:DM_UDEV_PRIMARY_SOURCE_FLAG=1\nE:DM_UDEV_RULES_VSN=3\nE:DM_UDEV_DISABLE_DISK_RULES_FLAG=1\nE:DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG=1\n";
+    fs::write(places.roots.run_udev.join("data/b254:0"), text).unwrap();
+}
+
 #[test]
 fn a_missing_link_is_repaired_where_one_is_due() {
-    let unflagged = |places: &Places| {
-        let text = "S:mapper/vg-my--data\nE:DM_NAME=vg-my--data\nE:DM_UDEV_PRIMARY_SOURCE_FLAG=1\nE:DM_UDEV_RULES_VSN=3\nE:DM_UDEV_DISABLE_DISK_RULES_FLAG=1\nE:DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG=1\n";
-        fs::write(places.roots.run_udev.join("data/b254:0"), text).unwrap();
-    };
     assert_eq!(found(Udevd::Running, unflagged), [("removed", Some("would link /dev/mapper/vg-my--data to dm-0".to_string()))]);
     // A link to something that is no block device here.
     let dangling = |places: &Places| {
@@ -78,6 +80,15 @@ fn a_missing_link_is_repaired_where_one_is_due() {
         symlink("../dm-7", places.roots.dev.join("mapper/vg-my--data")).unwrap();
     };
     assert_eq!(found(Udevd::Running, dangling), [("dangling", Some("would link /dev/mapper/vg-my--data to dm-0".to_string()))]);
+}
+
+#[test]
+fn a_right_link_without_its_node_is_no_link_to_be_made() {
+    let contained = |places: &Places| {
+        unflagged(places);
+        symlink("../dm-0", places.roots.dev.join("mapper/vg-my--data")).unwrap();
+    };
+    assert_eq!(found(Udevd::Running, contained), [("no-node", Some("would make /dev/dm-0".to_string()))]);
 }
 
 #[test]

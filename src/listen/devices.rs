@@ -64,7 +64,7 @@ impl Devices {
 
     /// Makes the kernel's node where no devtmpfs has made it.
     pub(super) fn make_node(&mut self, node: Node, devno: Devno) -> Result<()> {
-        self.dev.node(&node, devno)
+        self.dev.node(&node, devno).map(drop)
     }
 
     /// Gives a device the links of its new record, takes the others away, and keeps the record. What is as it should be

@@ -113,17 +113,18 @@ impl Dev {
         Node::from(fs::read_link(self.root.join(link)).ok()?.file_name()?.to_str()?).ok()
     }
 
-    /// Makes the kernel's node where no devtmpfs has made it.
-    pub fn node(&mut self, node: &str, devno: Devno) -> Result<()> {
+    /// Makes the kernel's node where no devtmpfs has made it. Tells whether it did.
+    pub fn node(&mut self, node: &str, devno: Devno) -> Result<bool> {
         let path = self.path.below(&self.root, format_args!("{node}"));
         let number = makedev(u64::from(devno.major()), u64::from(devno.minor()));
         match fs::symlink_metadata(path) {
-            Ok(found) if found.file_type().is_block_device() && found.rdev() == number => return Ok(()),
+            Ok(found) if found.file_type().is_block_device() && found.rdev() == number => return Ok(false),
             Ok(found) if found.file_type().is_block_device() => drop(fs::remove_file(path)), // An earlier device's.
             _ => {}
         }
         match mknod(path, SFlag::S_IFBLK, Mode::from_bits_truncate(0o660), number) {
-            Ok(()) | Err(Errno::EEXIST) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
             Err(errno) => Err(Error::os("create", path.as_os_str().as_bytes(), errno)),
         }
     }
@@ -239,9 +240,9 @@ mod tests {
         let mut dev = Dev::new(root.path());
         let devno = Devno::new(253, 1).unwrap();
         match dev.node("dm-1", devno) {
-            Ok(()) => {
-                assert!(root.path().join("dm-1").metadata().unwrap().file_type().is_block_device());
-                dev.node("dm-1", devno).unwrap();
+            Ok(made) => {
+                assert!(made && root.path().join("dm-1").metadata().unwrap().file_type().is_block_device());
+                assert!(!dev.node("dm-1", devno).unwrap());
             }
             // An ordinary user may make no nodes; then that is what is said.
             Err(error) => assert_eq!(*error.cause(), crate::error::Cause::Denied),

@@ -110,6 +110,7 @@ impl Facts {
         possible.dedup();
         let now = match kind {
             _ if !live => "nothing: it has no table",
+            _ if self.is_disabled() => "udev would leave it alone again",
             Kind::ColdplugActive => "udev would take it for activated, and make the links",
             Kind::SpuriousActive => "udev would keep the flags and make the links again",
             _ => "udev would make the links, and keep other packages' rules away",

@@ -92,6 +92,7 @@ replay add
 assert_explained became-read-only frozen
 assert_explained never-activated secret
 for name in frozen secret; do
+	expect_line '^On trigger *udev would leave it alone again' "$(dmhelper explain $name)"
 	advice=$(dmhelper explain --json $name | sed -n 's/^ *"\(dmhelper refresh .*\)"[,]*$/\1/p' | head -n 1)
 	assert_eq "dmhelper refresh $name" "$advice" 'what to do'
 	untouched $name $advice

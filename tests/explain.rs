@@ -146,7 +146,7 @@ fn specimen() -> Report {
             Finding::new(&reason::IN_USE).with("detail", "mounted at /home"),
         ],
         device: Some(info),
-        decision: vec!["a tool activated it, and the flags are that tool's", "udev would keep the flags and make the links again"],
+        decision: vec!["activated by a tool", "udev would keep the flags and make the links again"],
         links: vec![
             link("mapper/vg-home", Found::Link(devno(3)), None, vec![claim(3, "vg-home", 0)]),
             link("vg/home", Found::Missing, None, Vec::new()),

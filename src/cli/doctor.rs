@@ -57,7 +57,7 @@ fn fix(diagnosis: &doctor::Diagnosis, places: &Places, yes: bool) -> Result<u8> 
     let (lines, mut failures, left) = repair::all(diagnosis, places, yes);
     super::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
     if lines.is_empty() && failures.is_empty() {
-        super::print("nothing that could be repaired here\n")?;
+        super::print("nothing to repair in /dev/mapper\n")?;
     }
     let others = left - if yes { failures.len() } else { lines.len() };
     match others {

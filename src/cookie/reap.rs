@@ -58,7 +58,7 @@ pub fn reap(entry: &Entry, circumstances: &Circumstances, is_exported: impl FnOn
         Verdict::InUse if older_than.is_none() && !entry.stopped.is_empty() => {
             Treatment::Keep("a stopped process may wait for it; --older-than says when none does")
         }
-        Verdict::InUse if older_than.is_none() => Treatment::Keep("may be a script's transaction; --older-than says when it is none"),
+        Verdict::InUse if older_than.is_none() => Treatment::Keep("may be a script's transaction; to remove it: --older-than TIME"),
         Verdict::InUse if entry.last.is_some() => Treatment::Keep("the process that used it last is alive"),
         Verdict::InUse if busy || matches!(udevd, Udevd::Stopped | Udevd::Ending) => Treatment::Keep("udev has events left"),
         Verdict::InUse if matches!(udevd, Udevd::Unknown(_)) => Treatment::Keep("whether udevd runs is not known"),

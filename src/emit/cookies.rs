@@ -69,7 +69,7 @@ pub fn verdict(entry: &Entry, circumstances: &Circumstances) -> String {
         Verdict::InUse => format!("in use{last}"),
         Verdict::Waiting => match circumstances.udevd {
             Udevd::Unknown(doubt) => format!("waiting for {age}{waits}; whether udevd runs is not known: {doubt}"),
-            Udevd::Ending => format!("waiting for {age}{waits}; udevd has ended, but not its worker"),
+            Udevd::Ending => format!("waiting for {age}{waits}; udevd has ended, but one of its workers has not"),
             _ => format!("waiting for udev for {age}{waits}"),
         },
         Verdict::Stuck => format!("stuck: {missing} for {age}{waits}"),
@@ -226,7 +226,10 @@ mod tests {
             "waiting for 60 s, lvcreate[812] waits; whether udevd runs is not known: not all processes can be seen from here"
         );
         let ending = Circumstances { udevd: Udevd::Ending, ..after(60) };
-        assert_eq!(verdict(&entry(1, 1), &ending), "waiting for 60 s, lvcreate[812] waits; udevd has ended, but not its worker");
+        assert_eq!(
+            verdict(&entry(1, 1), &ending),
+            "waiting for 60 s, lvcreate[812] waits; udevd has ended, but one of its workers has not"
+        );
     }
 
     #[test]

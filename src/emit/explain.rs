@@ -230,7 +230,7 @@ fn service(report: &Report) -> String {
         Udevd::StandIn => "not running; dmhelper listen stands in its place",
         Udevd::Stopped => "stopped (SIGSTOP, a debugger)",
         Udevd::Unknown(doubt) => return format!("not known: {doubt}"),
-        Udevd::Ending => "not running; a worker of it still processes an event",
+        Udevd::Ending => "not running; one of its workers still processes an event",
         Udevd::Absent => "not running",
     };
     words.to_string()

@@ -80,7 +80,7 @@ impl Facts {
             }
             Some(_) if self.is_disabled() && self.info.read_only == Some(true) => "the disk became read-only: it was left alone",
             Some(_) if self.is_disabled() => "it was made, or asked about, before a tool had activated it: it was left alone",
-            Some(record) if record.flags().contains(Flags::PRIMARY_SOURCE) => "a tool activated it, and the flags are that tool's",
+            Some(record) if record.flags().contains(Flags::PRIMARY_SOURCE) => "activated by a tool",
             Some(_) => "a change without a tool, and none had activated it before",
         }
     }

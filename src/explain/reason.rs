@@ -187,10 +187,10 @@ reasons! {
     SWAP: "swap", "as swap", ["To free it: swapoff {link}"];
     STACKED: "stacked", "{detail} lies on it", ["To free it, first free {detail}; what uses that: dmhelper explain {other}"];
     PROCESS: "process", "{detail} has it open", ["To free it, let {remedy} finish."];
-    DEFERRED: "deferred-removal", "{device} is to be removed: it goes as soon as nobody has it open.",
+    DEFERRED: "deferred-removal", "{device} is marked for removal: the kernel removes it when nobody has it open.",
         ["To keep it: dmsetup message {name} 0 @cancel_deferred_remove"];
     HOLDER_UNKNOWN: "holder-unknown", "{detail} by something that cannot be seen from here",
-        ["Look for kernel users (an export, a target of the network) and at processes in other containers."];
+        ["Look for kernel users (an iSCSI, NFS or NBD export) and at processes in other containers."];
 }
 
 #[cfg(test)]

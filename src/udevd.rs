@@ -145,6 +145,8 @@ struct Candidates {
     /// Whether somebody listens under such a name whom none of these is.
     is_listed: bool,
     sees_all: bool,
+    /// Whether one that is hidden completes our cookies, if there is one: the host's, for a container.
+    has_hosts_cookies: bool,
 }
 
 impl Candidates {
@@ -191,7 +193,17 @@ impl Candidates {
         let mut holds = |process: &Process| sockets.listens(process) == Listens::Here && !is_elsewhere(process);
         let holder = others.into_iter().find(|process| listening.is_empty() && holds(process));
         let is_listed = sockets.is_any_left();
-        Ok(Self { listening, unclear, orphans, holder, is_inherited, elsewhere, is_listed, sees_all: sees_all(proc) })
+        Ok(Self {
+            listening,
+            unclear,
+            orphans,
+            holder,
+            is_inherited,
+            elsewhere,
+            is_listed,
+            sees_all: sees_all(proc),
+            has_hosts_cookies: has_hosts_cookies(proc),
+        })
     }
 
     fn state(&self, bound: [Bound; 2]) -> Udevd {
@@ -212,7 +224,7 @@ impl Candidates {
             (.., Some(_)) if self.is_listed => Udevd::Unknown(Doubt::Holder),
             (.., Some(errno)) => Udevd::Unknown(Doubt::Socket(errno)),
             // It may be there, without its socket, for those who see all processes.
-            _ if !self.sees_all && self.is_listed => Udevd::Unknown(Doubt::Processes),
+            _ if !self.sees_all && (self.is_listed || self.has_hosts_cookies) => Udevd::Unknown(Doubt::Processes),
             _ => match self.elsewhere {
                 Some(pid) => Udevd::Unknown(Doubt::Elsewhere(pid)),
                 None if self.orphans.is_empty() => Udevd::Absent,
@@ -225,8 +237,16 @@ impl Candidates {
 /// Whether none is hidden: by a PID namespace (the first one has a number of its own, PROC_PID_INIT_INO), or for users by
 /// procfs's option hidepid, which hides the first process as well.
 fn sees_all(proc: &Path) -> bool {
-    let is_below = fs::read_link(proc.join("self/ns/pid")).is_ok_and(|namespace| namespace != Path::new("pid:[4026531836]"));
-    !is_below && matches!(Process::read(proc, 1), Ok(Some(_)))
+    !is_below(proc) && matches!(Process::read(proc, 1), Ok(Some(_)))
+}
+
+fn is_below(proc: &Path) -> bool {
+    fs::read_link(proc.join("self/ns/pid")).is_ok_and(|namespace| namespace != Path::new("pid:[4026531836]"))
+}
+
+/// Whether this is a container that has the first IPC namespace (PROC_IPC_INIT_INO): `podman run --ipc=host`.
+fn has_hosts_cookies(proc: &Path) -> bool {
+    is_below(proc) && fs::read_link(proc.join("self/ns/ipc")).is_ok_and(|namespace| namespace == Path::new("ipc:[4026531839]"))
 }
 
 /// Whether a process listens on a socket of the udevd that is asked about.

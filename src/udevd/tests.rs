@@ -130,6 +130,22 @@ fn without_anything_there_is_none() {
 }
 
 #[test]
+fn a_container_with_the_hosts_cookies_does_not_see_its_udevd() {
+    let system = System::new();
+    let own = |namespace: &str, number: &str| {
+        let at = system.at("proc/self/ns").join(namespace);
+        fs::remove_file(&at).unwrap();
+        symlink(format!("{namespace}:[{number}]"), at).unwrap();
+    };
+    own("ipc", "4026531839");
+    assert_eq!(system.find(), Udevd::Absent, "the host itself");
+    own("pid", "4026532200");
+    assert_eq!(system.find(), Udevd::Unknown(Doubt::Processes));
+    own("ipc", "4026532201");
+    assert_eq!(system.find(), Udevd::Absent, "a container with cookies of its own");
+}
+
+#[test]
 fn a_file_or_a_link_that_was_left_is_none() {
     let system = System::new();
     fs::write(system.run().join("control"), "").unwrap();

@@ -209,9 +209,10 @@ rm /etc/udev/rules.d/05-slow.rules
 start_udevd
 replay add
 
-say 'the same from a chroot with a /run of its own'
+say 'the same from a chroot with a /run of its own, and from a container with the cookies of the host'
 tool_waits
 sleep 11
 expect_line "kept (whether udevd runs is not known)" "$(unshare --mount sh -c 'mount -t tmpfs none /run && dmhelper cookie reap --yes')"
+expect_line "kept (whether udevd runs is not known)" "$(unshare --mount --net --pid --fork sh -c 'mount -t proc none /proc && mount -t tmpfs none /run && dmhelper cookie reap --yes')"
 tool_ends
 step 'the end'

@@ -39,7 +39,8 @@ pub fn links(decision: &Decision, device: &Device, diskseq: Option<u64>, content
     if decision.disabled {
         return;
     }
-    if !decision.flags.contains(Flags::DISABLE_DM_RULES) {
+    // With such a link udev would at last remove the control node. The kernel takes this name before Linux 6.5.
+    if !decision.flags.contains(Flags::DISABLE_DM_RULES) && device.name.as_bytes() != b"control" {
         named("mapper/", device.name.as_bytes(), &mut tell);
     }
     if !decision.flags.contains(Flags::DISABLE_SUBSYSTEM_RULES) {
@@ -229,6 +230,7 @@ mod tests {
         assert_eq!(links(0, "..", "a/../../b"), ["disk/by-diskseq/7"]);
         assert_eq!(links(0, "..-x", "LVM-x"), ["mapper/..-x"], "no group, and so private");
         assert_eq!(links(0, ".. -x", "LVM-x"), ["mapper/.._-x"]);
+        assert_eq!(links(0, "control", ""), ["disk/by-id/dm-name-control", "disk/by-diskseq/7"]);
         let evil = probed(&[("ID_FS_USAGE", "filesystem"), ("ID_FS_UUID_ENC", "../../x"), ("ID_FS_LABEL_ENC", "..")]);
         assert_eq!(planned(7, &device("x", "", false), None, &evil), Vec::<String>::new());
         assert_eq!(planned(3, &device("..", "", false), None, &evil), Vec::<String>::new());

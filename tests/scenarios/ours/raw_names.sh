@@ -72,6 +72,19 @@ are_the_same() { assert_eq '' "$(links '%p -> %l\n' | diff /run/by-rules - || :)
 # Of the devices without a link of their name doctor has nothing to say either.
 is_content() { assert_eq "all is well: $(find /sys/block -name 'dm-*' | wc -l) devices" "$(dmhelper doctor)" "doctor $1"; }
 
+# The kernel's own node has that name already, and outlives the device.
+control_stays() {
+	if kernel_takes_dots; then # and this
+		dmsetup create control --table '0 8 error'
+		assert_eq 'character special file' "$(stat -c %F /dev/mapper/control)" 'the control node'
+		assert_link /dev/disk/by-id/dm-name-control control
+		assert_eq 'all is well: 1 device' "$(dmhelper doctor)" 'doctor of a device named control'
+		dmsetup remove control
+		quiesce
+		assert_eq 'character special file' "$(stat -c %F /dev/mapper/control)" 'the control node, afterwards'
+	fi
+}
+control_stays
 make_all
 are_expected 'made'
 links '%p -> %l\n' >/run/by-rules
@@ -101,6 +114,7 @@ are_the_same 'as listen makes them at its start'
 dmsetup remove_all
 wait_until 20 test ! -e /dev/mapper/uuid
 assert_eq '' "$(links '%p\n')" 'links that outlived their devices'
+control_stays
 rig_raw=0
 make_all
 are_expected 'as listen makes them for events'

@@ -59,10 +59,10 @@ impl Search {
         self.0.as_ref().is_some_and(|state| Instant::now() >= state.next)
     }
 
-    /// Whether there are cookies that may have lost something.
+    /// Whether there are cookies that may have lost something. One that misses nothing has not: its tool is about to remove it.
     pub(super) fn is_open(&self, roots: &Roots) -> bool {
         let Some(state) = &self.0 else { return false };
-        census::take(&roots.proc).map_or(true, |(entries, _)| state.suspects(entries).next().is_some())
+        census::take(&roots.proc).map_or(true, |(entries, _)| state.suspects(entries).any(|entry| entry.missing() != Some(0)))
     }
 
     /// Looks; completes what is provably stuck, if udev was idle and all that it had sent on until then is handled. Tells

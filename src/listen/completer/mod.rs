@@ -108,7 +108,10 @@ impl<'a> Residence<'a> {
             if stopping {
                 let done = self.finish()?;
                 self.completions.finish();
-                if done && !self.udevds.follow(self.roots, false) && !self.search.is_open(self.roots) {
+                if self.udevds.follow(self.roots, false) {
+                    self.search.begin();
+                }
+                if done && !self.search.is_open(self.roots) {
                     self.right.give_up()?;
                 } else {
                     // The token stays withdrawn, which tells the next one to look.

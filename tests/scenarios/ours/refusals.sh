@@ -52,11 +52,16 @@ refused 1 'write /nonexistent/pid: No such file or directory' dmhelper listen --
 assert_no_link /run/udev/control
 
 # --- no netlink: a kernel without it, or a sandbox
-for command in 'listen' 'listen --claim-udev' 'monitor' 'wait --for present never'; do
+without_netlink() {
 	# shellcheck disable=SC2086
 	refused 1 'listen uevents: Protocol not supported' \
-		strace -f -qq -o /dev/null -e trace=socket -e inject=socket:error=EPROTONOSUPPORT dmhelper $command
-done
+		strace -f -qq -o /dev/null -e trace="$1" -e inject="$1:error=EPROTONOSUPPORT" dmhelper $2
+}
+without_netlink socket monitor
+without_netlink socket 'wait --for present never'
+# These have other sockets before, to find out whether a udevd runs; the first that they bind is netlink's.
+without_netlink bind listen
+without_netlink bind 'listen --claim-udev'
 start_udevd
 dmsetup create last --table '0 2048 error'
 step 'udevd is back'
